@@ -1,0 +1,90 @@
+"""The one gate, as the store sees it. Every call of the store takes a Gate; there is no call without one.
+
+The store knows no law: who is let in and why is decided in `trust/`, whose `Scope` is a Gate. What the gate
+hides is hidden everywhere, because its predicate is part of the SQL wherever a row of `resource` is touched:
+read, search, counts, sort, chains, `_has`, `_include`, history, export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Interaction(StrEnum):
+    """What is done to a resource type: FHIR's own names for interactions."""
+
+    READ = "read"
+    VREAD = "vread"
+    HISTORY = "history"
+    SEARCH = "search"
+    CREATE = "create"
+    UPDATE = "update"
+    PATCH = "patch"
+    DELETE = "delete"
+    EXPORT = "export"
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes the store."""
+        return self in _WRITES
+
+
+_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
+
+
+class Parameters:
+    """Values of one SQL statement. `add` gives the placeholder to write into the text."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def add(self, value: Any) -> str:
+        """Keep `value` and return its placeholder, "$1" and on."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """One thing that was shown, changed or refused, to be written to the access log before it takes effect."""
+
+    interaction: Interaction
+    resource_type: str
+    resource_ids: Sequence[str]
+    """Ids shown or changed. Empty for a search that found nothing and for a refused try of unknown id."""
+    patients: Sequence[int]
+    """rid of each patient it tells of (column `patient`)."""
+    allowed: bool = True
+    query: str = ""
+    """The search as asked, with values taken out (`identifier=&date=`): no personal data."""
+
+
+class Gate(Protocol):
+    """Who asks, for whom, why and with what right, as much of it as the store needs."""
+
+    def allows(self, interaction: Interaction, resource_type: str) -> bool:
+        """Whether this interaction may be tried at all on this type. False becomes 403 before any SQL."""
+        ...
+
+    def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """SQL condition on a row of `resource` (or `resource_history`) named `alias` that may be read.
+
+        Only the columns both tables have may be used: rid, patient, type, bucket, security, id. `resource_type`
+        is None where the type is only known in SQL (wildcard includes, system history). "true" is a full
+        answer. Values go through `parameters`, never into the text.
+        """
+        ...
+
+    def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
+        """SQL condition on a row of `resource` that may be changed, and on a new row before it is kept."""
+        ...
+
+    async def record(self, disclosure: Disclosure, connection: Any | None) -> None:
+        """Write the access log. With a connection: in its transaction. Without: durable when this returns.
+
+        Raises when it cannot; the caller then shows nothing.
+        """
+        ...

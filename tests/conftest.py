@@ -1,0 +1,60 @@
+"""Fixtures that every test may use: a real PostgreSQL, a fresh migrated database, a clock that stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from varde.clock import SetClock
+from varde.db import Database, ensure_database, migrate
+from varde.embedded import EmbeddedPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server for the whole test run, with the migrated database `varde_template`."""
+    folder = Path(tempfile.mkdtemp(prefix="varde-test-"))
+    server = EmbeddedPostgres(folder)
+    server.start()
+    asyncio.run(_template(server))
+    yield server
+    server.stop("immediate")
+
+
+async def _template(server: EmbeddedPostgres) -> None:
+    await ensure_database(server.url("postgres"), "varde_template")
+    await migrate(server.url("varde_template"))
+
+
+@pytest.fixture
+async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """Address of an empty, migrated database of this test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    admin = await asyncpg.connect(postgres.url("postgres"))
+    await admin.execute(f'create database "{name}" template varde_template strategy file_copy')
+    yield postgres.url(name)
+    if not os.environ.get("VARDE_KEEP_TEST_DATABASES"):
+        await admin.execute(f'drop database "{name}" with (force)')
+    await admin.close()
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """Connections to this test's own database."""
+    made = Database(database_url, connections=8)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """A clock that stands at a Tuesday morning until moved."""
+    return SetClock(datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
