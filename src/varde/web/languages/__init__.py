@@ -1,0 +1,97 @@
+"""The four languages of the pages: catalogs, and dates in words. Texts of letters are with the letters.
+
+Norwegian Bokmål is the source: a message's id is its Bokmål text. `nn.po`, `se.po` and `en.po` lie beside
+this file, those of a service in its own `languages/` folder. They are read as they are when a process starts,
+so there is no compiled catalog that could be older than its source.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from babel.dates import format_date
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+
+from varde.clock import OSLO
+
+LANGUAGES = {"nb": "Bokmål", "nn": "Nynorsk", "se": "Davvisámegiella", "en": "English"}
+"""Code (BCP 47) -> the language's name in itself, in the order they are offered. The first is the source."""
+SOURCE = "nb"
+_HERE = Path(__file__).parent
+
+
+def catalog(language: str, folders: Sequence[Path] = ()) -> Translations:
+    """Messages of `language` from this folder and `folders`. For the source language, and for what a catalog
+    lacks, the id itself is the text. Raises KeyError for a language that Varde does not have."""
+    _ = LANGUAGES[language]
+    merged = Translations()
+    for folder in (_HERE, *folders):
+        file = folder / f"{language}.po"
+        if language != SOURCE and file.is_file():
+            packed = BytesIO()
+            with file.open("rb") as source:
+                write_mo(packed, read_po(source, locale=language))
+            packed.seek(0)
+            merged.merge(Translations(packed))
+    return merged
+
+
+@lru_cache(maxsize=4096)
+def day_in_words(day: dt.date, language: str, *, weekday: bool = True, year: bool = False) -> str:
+    """`tirsdag 1. desember`, with the year when `year`. Sámi months stand in the genitive before the day."""
+    name = format_date(day, "EEEE", locale=language)
+    if language == "se":
+        month = format_date(day, "MMMM", locale="se").replace("mánnu", "mánu")
+        words = f"{month} {day.day}. b." + (f" {day.year}" if year else "")
+    elif language == "en":
+        words = f"{day.day} {format_date(day, 'MMMM', locale='en')}" + (f" {day.year}" if year else "")
+    else:
+        words = format_date(day, "d. MMMM y" if year else "d. MMMM", locale=language)
+    return f"{name} {words}" if weekday else words
+
+
+def time_in_words(moment: datetime, language: str) -> str:
+    """`kl. 09.30`, Norwegian time."""
+    local = moment.astimezone(OSLO)
+    if language == "en":
+        return f"at {local:%H:%M}"
+    return f"{'dii.' if language == 'se' else 'kl.'} {local:%H.%M}"
+
+
+class Words:
+    """Dates and times as a person of one language reads them, seen from `now`."""
+
+    def __init__(self, language: str, now: datetime) -> None:
+        self.language = language
+        self.today = now.astimezone(OSLO).date()
+
+    def _day(self, value: dt.date | datetime) -> dt.date:
+        return value.astimezone(OSLO).date() if isinstance(value, datetime) else value
+
+    def day(self, value: dt.date | datetime) -> str:
+        """`tirsdag 1. desember`; the year is added when it is not this year's."""
+        day = self._day(value)
+        return day_in_words(day, self.language, year=day.year != self.today.year)
+
+    def date(self, value: dt.date | datetime) -> str:
+        """`1. desember 2026`: for lists, where the weekday would only be in the way."""
+        return day_in_words(self._day(value), self.language, weekday=False, year=True)
+
+    def moment(self, value: datetime) -> str:
+        """`tirsdag 1. desember kl. 09.30`."""
+        return f"{self.day(value)} {time_in_words(value, self.language)}"
+
+    def time(self, value: datetime) -> str:
+        """`kl. 09.30`."""
+        return time_in_words(value, self.language)
+
+    def days_from_now(self, value: dt.date | datetime) -> int:
+        """Whole days in Norway from today: 0 today, 1 tomorrow, negative for what is past."""
+        return (self._day(value) - self.today).days
