@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from browsing import chromium, inspect, overflow, serving
+from browsing import chromium, faults, inspect, overflow, serving
 from varde.clock import SetClock
 
 from .conftest import SampleSession, sample_app
@@ -62,3 +62,12 @@ async def test_text_may_be_twice_as_large(clock: SetClock) -> None:
         assert await overflow(page) == 0
         await page.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
         assert await overflow(page) == 0
+
+
+async def test_axe_is_awake() -> None:
+    """A page with known faults: so that nothing found elsewhere means something."""
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.set_content("<html><body><img src='x.png'><p style='color:#aaa;background:#fff'>Pale</p>")
+        found = " ".join(await faults(page))
+        assert "image-alt" in found and "color-contrast" in found and "html-has-lang" in found

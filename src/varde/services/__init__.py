@@ -14,11 +14,11 @@ from starlette.routing import BaseRoute
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.fhir.store import Store
 from varde.settings import Settings
 
 if TYPE_CHECKING:
     from varde.edges.registers import Registers
+    from varde.fhir.store import Store
     from varde.trust.access import Access
     from varde.trust.scope import Scope
     from varde.work.jobs import Handler
@@ -70,7 +70,7 @@ class Service:
     staff_menu: Sequence[tuple[str, str]] = ()
     handlers: Callable[[Platform], Sequence[Handler]] = lambda platform: ()
     receipts: Callable[[Platform], Mapping[str, Callable[..., Awaitable[None]]]] = lambda platform: {}
-    """Edge name -> async (connection, message, receipt): called in the transaction that stores the receipt."""
+    """Edge name -> async (connection, message, receipt): called in the transaction that stores it."""
     checks: Callable[[Platform], Sequence[Check]] = lambda platform: ()
     """Reconciliation: what should have happened against what did."""
     journeys: Sequence[Journey] = ()

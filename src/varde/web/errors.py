@@ -73,10 +73,12 @@ EXPLANATIONS: Mapping[int, Explanation] = {
 ALIAS = {401: 403, 410: 404, 412: 409, 422: 400, 429: 503}
 
 
-def error_page(request: Request, status: int, *, reference: str | None = None) -> Response:
+def error_page(
+    request: Request, status: int, *, reference: str | None = None, explanation: Explanation | None = None
+) -> Response:
     """The page for `status`. What was posted comes along, so that it can be sent once more."""
     said = ALIAS.get(status, status)
-    explanation = EXPLANATIONS.get(said) or EXPLANATIONS[500 if status >= 500 else 400]
+    explanation = explanation or EXPLANATIONS.get(said) or EXPLANATIONS[500 if status >= 500 else 400]
     posted: dict[str, list[str]] = getattr(request.state, STATE, {}) if request.method == "POST" else {}
     if posted and not explanation.again:
         posted = {}

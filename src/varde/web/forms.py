@@ -20,6 +20,8 @@ class Form:
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+    kept: str = ""
+    """Value of the hidden field that the reader asked for: never among `fields`, never shown again."""
 
     def one(self, name: str, default: str = "") -> str:
         """The field's first value without white space around it."""
@@ -39,15 +41,19 @@ class Form:
         return {n[len(prefix) :]: v[0].strip() for n, v in self.fields.items() if n.startswith(prefix) and v}
 
 
-async def read_form(request: Request, *, most_fields: int = 20_000) -> Form:
+async def read_form(request: Request, *, keep: str = "", most_fields: int = 20_000) -> Form:
     """The posted text fields. Files are for the services that take them.
+
+    `keep` names a hidden field to keep apart.
 
     Raises starlette's HTTPException 400 when the body is no form or has more than `most_fields` fields.
     """
     posted = await request.form(max_fields=most_fields, max_files=0)
     form = Form()
     for name, value in posted.multi_items():
-        if isinstance(value, str) and name not in HIDDEN:
+        if isinstance(value, str) and name == keep:
+            form.kept = value
+        elif isinstance(value, str) and name not in HIDDEN:
             form.fields.setdefault(name, []).append(value)
     setattr(request.state, STATE, form.fields)
     return form

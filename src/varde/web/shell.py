@@ -121,11 +121,12 @@ class Shell:
         loaders = {"web": PackageLoader("varde.web", "templates")}
         loaders |= {f.prefix: PackageLoader(f.package, f.folder) for f in folders}
         catalogs = [_package_folder(f.package) / "languages" for f in folders]
+        self._catalogs = {language: catalog(language, catalogs) for language in LANGUAGES}
         self._environments = {
-            language: self._environment(language, PrefixLoader(loaders), catalogs) for language in LANGUAGES
+            language: self._environment(language, PrefixLoader(loaders)) for language in LANGUAGES
         }
 
-    def _environment(self, language: str, loader: PrefixLoader, catalogs: Sequence[Path]) -> Environment:
+    def _environment(self, language: str, loader: PrefixLoader) -> Environment:
         made = Environment(
             loader=loader,
             autoescape=True,
@@ -134,7 +135,7 @@ class Shell:
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],
         )
-        made.install_gettext_translations(catalog(language, catalogs), newstyle=True)  # type: ignore[attr-defined]
+        made.install_gettext_translations(self._catalogs[language], newstyle=True)  # type: ignore[attr-defined]
         made.globals |= {
             "asset": self.assets.url,
             "languages": LANGUAGES,
@@ -146,14 +147,15 @@ class Shell:
             "day": _day,
             "date": _date,
             "time": _time,
+            "short": _short,
             "query": _query,
         }
         return made
 
     def gettext(self, language: str, message: str, **values: object) -> str:
         """`message` (source language) in `language`, with `values` filled in."""
-        translate = self._environments[language].globals["gettext"]
-        return str(translate(message, **values))  # type: ignore[operator]
+        translated = str(self._catalogs[language].gettext(message))
+        return translated % values if values else translated
 
     def html(self, request: Request, template: str, values: Mapping[str, Any]) -> str:
         """The page as text. Raises jinja2.TemplateNotFound, or UndefinedError when a value is missing."""
@@ -179,7 +181,7 @@ class Shell:
         return self.staff_menu if staff_side else self.patient_menu
 
 
-def render(request: Request, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
+def render(request: Request, template: str, /, *, status_code: int = 200, **values: Any) -> HTMLResponse:
     """Answer with the page `template` (`service/name.html`), in the person's language, in the shell."""
     shell: Shell = request.app.state.shell
     response = HTMLResponse(shell.html(request, template, values), status_code, PAGE_HEADERS)
@@ -216,6 +218,12 @@ def _date(context: Context, value: date | datetime) -> str:
 def _time(context: Context, value: datetime) -> str:
     words: Words = context["words"]
     return words.time(value)
+
+
+@pass_context
+def _short(context: Context, value: datetime) -> str:
+    words: Words = context["words"]
+    return words.short(value)
 
 
 def _query(values: Mapping[str, Any]) -> str:

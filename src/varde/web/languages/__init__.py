@@ -92,6 +92,17 @@ class Words:
         """`kl. 09.30`."""
         return time_in_words(value, self.language)
 
+    def short(self, value: datetime) -> str:
+        """`24. nov. kl. 10.00`, with the year when it is not this year's: for the lists of staff."""
+        local = value.astimezone(OSLO)
+        if self.language == "se":
+            day = day_in_words(local.date(), "se", weekday=False, year=local.year != self.today.year)
+        else:
+            pattern = "d. MMM" if self.language != "en" else "d MMM"
+            pattern += "" if local.year == self.today.year else " y"
+            day = format_date(local.date(), pattern, locale=self.language)
+        return f"{day} {time_in_words(value, self.language)}"
+
     def days_from_now(self, value: dt.date | datetime) -> int:
         """Whole days in Norway from today: 0 today, 1 tomorrow, negative for what is past."""
         return (self._day(value) - self.today).days
