@@ -169,7 +169,7 @@ class SampleStaffLetters:
                 TemplateField("preparation", "Forberedelser", value=text, rows=4, required=False),
             ],
             [
-                Receiver(id_, PEOPLE[int(id_)], NOW + timedelta(days=20), "paper", "Reservert mot digital post")
+                Receiver(id_, PEOPLE[int(id_)], NOW + timedelta(days=20), "paper", "Reservert")
                 for id_ in chosen
             ],
             len(chosen),
