@@ -1,0 +1,1 @@
+"""Improvement (Tilbakemelding, driftsstatus): proof that the services work, and what operators see to."""
