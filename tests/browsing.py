@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -86,20 +86,20 @@ async def overflow(page: Page) -> int:
     return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-async def inspect(context: BrowserContext, address: str, *, settle: bool = True) -> list[str]:
-    """All that is wrong with the page at `address`: on phone, desktop, at 320 pixels, and in the console."""
+async def inspect(
+    context: BrowserContext, address: str, sizes: Sequence[dict[str, int]] = (PHONE, DESKTOP, NARROWEST)
+) -> list[str]:
+    """All that is wrong with the page at `address`: by axe, sideways scrolling, and in the console."""
     page = await context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
     wrong: list[str] = []
-    for size in (PHONE, DESKTOP, NARROWEST):
+    for size in sizes:
         await page.set_viewport_size(size)  # type: ignore[arg-type]
         answer = await page.goto(address)
         if answer is None or answer.status >= 500:
             wrong.append(f"{address}: {answer.status if answer else 'no answer'}")
-        if settle:
-            await page.wait_for_load_state("networkidle")
         if size is not NARROWEST:
             wrong += [f"{address} {size['width']}: {fault}" for fault in await faults(page)]
         if await overflow(page) > 0:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from browsing import chromium, faults, inspect, overflow, serving
+from browsing import DESKTOP, NARROWEST, PHONE, chromium, faults, inspect, overflow, serving
 from varde.clock import SetClock
 
 from .conftest import SampleSession, sample_app
 
 pytestmark = pytest.mark.browser
+SIZES = {"light": (PHONE, DESKTOP, NARROWEST), "dark": (PHONE,)}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -25,7 +26,7 @@ async def test_axe_finds_nothing_on_the_shells_pages(clock: SetClock, scheme: st
             async with serving(sample_app(session, clock)) as base:
                 context = await browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
                 for path in paths:
-                    found = await inspect(context, base + path)
+                    found = await inspect(context, base + path, SIZES[scheme])
                     wrong += [fault for fault in found if "status of 5" not in fault and ": 50" not in fault]
                 await context.close()
     assert wrong == []

@@ -119,6 +119,6 @@ async def test_axe_finds_nothing() -> None:
         for operations in (SampleOperations(), SampleOperations(empty=True)):
             async with serving(sample_app(operations)) as base:
                 context = await browser.new_context()
-                wrong += await inspect(context, f"{base}/drift", settle=False)
+                wrong += await inspect(context, f"{base}/drift")
                 await context.close()
     assert wrong == []

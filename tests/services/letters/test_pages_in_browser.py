@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from sample_pages import STAFF, SampleSession, SampleStaffLetters, sample_app
 
-from browsing import chromium, inspect, overflow, serving
+from browsing import DESKTOP, NARROWEST, PHONE, chromium, faults, inspect, overflow, serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built")]
 
+SIZES = {"light": (PHONE, DESKTOP, NARROWEST), "dark": (PHONE,)}
 PATIENT_PAGES = ["/", "/brev", "/brev/arkiv", "/brev/1", "/brev/2", "/brev/4", "/brev/5"]
 STAFF_PAGES = ["/arbeid", "/arbeid/brev/ny", "/arbeid/brev/3", "/arbeid/brev/8", "/arbeid/arbeidsliste"]
 
@@ -21,7 +22,7 @@ async def test_axe_finds_nothing(scheme: str) -> None:
             async with serving(sample_app(session)) as base:
                 context = await browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
                 for path in paths:
-                    wrong += await inspect(context, base + path, settle=False)
+                    wrong += await inspect(context, base + path, SIZES[scheme])
                 await context.close()
     assert wrong == []
 
@@ -81,8 +82,6 @@ async def test_send_flow_by_keyboard_alone() -> None:
 
 async def test_send_page_is_accessible_and_fits() -> None:
     async with chromium() as browser, serving(sample_app(STAFF)) as base:
-        from browsing import faults
-
         for width in (320, 360, 1280):
             page = await browser.new_page(viewport={"width": width, "height": 800})
             await page.goto(f"{base}/arbeid/brev/ny")
