@@ -113,7 +113,7 @@ class EmbeddedPostgres:
         try:
             pwd.getpwnam(_USER)
         except KeyError:
-            subprocess.run(
+            subprocess.run(  # noqa: S603 fixed words
                 ["/usr/sbin/useradd", "--system", "--user-group", "--no-create-home", _USER], check=True
             )
         # The unprivileged user must be able to pass through to the binaries and to its own data.

@@ -104,9 +104,7 @@ def test_language_is_chosen_and_kept(client: Make, language: str) -> None:
     assert f'<html lang="{language}"' in answer.text
 
 
-@pytest.mark.parametrize(
-    "path", ["//evil.example", "/\\evil.example", "https://evil.example", "", None, "/a\nb"]
-)
+@pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "https://evil.example", "", None, "/a\nb"])
 def test_no_redirect_leaves_the_house(path: str | None) -> None:
     assert local_path(path) == "/"
 

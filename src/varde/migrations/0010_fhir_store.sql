@@ -6,7 +6,8 @@
 --      written into the ids the server makes. On one machine it is only carried; `varde migrate --citus`
 --      distributes by it.
 -- patient: rid of the Patient in whose compartment the row is; null outside every compartment.
--- date: the type's main date (fhir/search/primary_date), by which a person would sort.
+-- date: the type's main date (fhir/definitions.main_date), by which a person would sort; 0001-01-02 for none, so
+--      that index rows can be found again by equality and keys of pages never meet a null.
 -- security: codes of meta.security that restrict access (9603), for scopes. labels are "system|code".
 
 create sequence resource_seq as bigint;
@@ -14,7 +15,7 @@ create sequence resource_seq as bigint;
 create table resource (
     rid bigint not null,
     patient bigint,
-    date timestamptz,
+    date timestamptz not null,
     updated timestamptz not null,
     seq bigint not null default nextval('resource_seq'),
     version integer not null,
@@ -31,7 +32,7 @@ create table resource (
 alter table resource alter column body set storage external;
 create index resource_patient on resource (patient, type, date desc, rid) where patient is not null and not deleted;
 create index resource_type on resource (type, updated, rid) where not deleted;
-create index resource_date on resource (type, date desc, rid) where not deleted and date is not null;
+create index resource_date on resource (type, date desc, rid) where not deleted;
 create index resource_seq_order on resource (seq);
 
 create table resource_history (
@@ -59,7 +60,7 @@ create table index_token (
     rid bigint not null,
     system bigint not null,
     patient bigint,
-    date timestamptz,
+    date timestamptz not null,
     param integer not null,
     bucket smallint not null,
     code text collate "C" not null
@@ -71,7 +72,7 @@ create table index_reference (
     rid bigint not null,
     target bigint not null, -- rid of a local target; hash of the absolute url or of "system|value" of a logical one
     patient bigint,
-    date timestamptz,
+    date timestamptz not null,
     param integer not null,
     bucket smallint not null,
     target_type smallint,   -- null when unknown

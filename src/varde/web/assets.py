@@ -68,7 +68,5 @@ class Assets:
             "X-Content-Type-Options": "nosniff",
         }
         if file.gzipped and "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(
-                file.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=file.kind
-            )
+            return Response(file.gzipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=file.kind)
         return Response(file.plain, headers=headers, media_type=file.kind)

@@ -56,9 +56,7 @@ EXPLANATIONS: Mapping[int, Explanation] = {
         _("Det du ville endre, er endret av en annen i mellomtiden. Se hvordan det er nå, og prøv igjen."),
         again=True,
     ),
-    413: Explanation(
-        _("Det du sendte er for stort"), _("Del det opp, eller velg en mindre fil, og prøv igjen.")
-    ),
+    413: Explanation(_("Det du sendte er for stort"), _("Del det opp, eller velg en mindre fil, og prøv igjen.")),
     500: Explanation(
         _("Noe gikk galt hos oss"),
         _("Det er ikke din feil. Vi har fått beskjed. Prøv igjen om litt."),

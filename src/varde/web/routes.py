@@ -65,9 +65,7 @@ def routes(shell: Shell, cards: Cards) -> list[BaseRoute]:
         appointments = [card for card in ordered if card.kind == "appointment" and not card.urgent]
         letters = [card for card in found if card.kind == "letter-read"]
         rest = [card for card in ordered if card not in appointments and card not in letters]
-        return render(
-            request, "web/home.html", tasks=rest, appointments=appointments[:5], letters=letters[:5]
-        )
+        return render(request, "web/home.html", tasks=rest, appointments=appointments[:5], letters=letters[:5])
 
     async def choose_language(request: Request) -> Response:
         code = request.path_params["code"]

@@ -1,0 +1,50 @@
+"""Set-up step: makes compact files in `definitions/` from HL7's own R4 package. Run: python -m varde.fhir.build
+
+The package `hl7.fhir.r4.examples` of the npm registry holds every SearchParameter, StructureDefinition (with
+snapshots), ValueSet and CompartmentDefinition of R4 4.0.1. Nothing here runs in production.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from varde.fhir import build_search, build_structure
+
+_STEPS = (build_search.build, build_structure.build)
+TARGET = Path(__file__).parent / "definitions"
+
+
+def read_package(source: Path, *prefixes: str) -> dict[str, list[dict[str, Any]]]:
+    """All resources of the package whose file names begin with one of `prefixes`, by prefix."""
+    found: dict[str, list[dict[str, Any]]] = {prefix: [] for prefix in prefixes}
+    for prefix in prefixes:
+        for file in sorted(source.glob(f"{prefix}-*.json")):
+            found[prefix].append(json.loads(file.read_text(encoding="utf-8")))
+    return found
+
+
+def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path = TARGET) -> None:
+    """Make every definition file anew unless they are newer than the package and these build steps.
+
+    Raises FileNotFoundError when the package is not installed.
+    """
+    manifest = source / "package.json"
+    if not manifest.exists():
+        raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
+    stamp = target / "stamp"
+    inputs = [manifest, Path(__file__), Path(build_search.__file__), Path(build_structure.__file__)]
+    if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    package = read_package(source, "SearchParameter", "StructureDefinition", "CompartmentDefinition")
+    package |= read_package(source, "ValueSet", "CodeSystem")
+    for step in _STEPS:
+        step(package, target)
+    stamp.touch()
+
+
+if __name__ == "__main__":
+    main(*(Path(argument) for argument in sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The CapabilityStatement: what this server does, generated from the definitions that it works by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from varde import __version__
+from varde.fhir.definitions import resource_types, search_parameters
+
+_INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
+                 "search-type")  # fmt: skip
+
+
+def capability_statement(base: str, date: str) -> dict[str, Any]:
+    """The document that /fhir/metadata answers with. `date` is when this version was put to use."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": date,
+        "kind": "instance",
+        "software": {"name": "Varde", "version": __version__},
+        "implementation": {"description": "Varde", "url": base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "json"],
+        "patchFormat": [
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/fhir+json",
+        ],
+        "rest": [
+            {
+                "mode": "server",
+                "security": {
+                    "cors": False,
+                    "service": [
+                        {
+                            "coding": [
+                                {
+                                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                                    "code": "SMART-on-FHIR",
+                                }
+                            ]
+                        }
+                    ],
+                },
+                "resource": [_resource(name) for name in resource_types()],
+                "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
+            }
+        ],
+    }
+
+
+def _resource(name: str) -> dict[str, Any]:
+    return {
+        "type": name,
+        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "searchInclude": ["*"],
+        "searchParam": [
+            {"name": p.code, "definition": p.url, "type": p.kind} for p in search_parameters(name).values()
+        ],
+    }

@@ -1,0 +1,369 @@
+"""FHIR's RESTful interactions: a request already read and let in, to an answer. No ASGI, no SQL.
+
+One method an interaction; `perform` finds which one a method and path mean.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+import orjson
+
+from varde.fhir import splice
+from varde.fhir.bundle import process, written_entry
+from varde.fhir.definitions import is_type
+from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, PreconditionFailed
+from varde.fhir.gate import Gate, Interaction
+from varde.fhir.model import Page, Stored, Written
+from varde.fhir.patch import apply_patch
+from varde.fhir.search.dates import date_range
+from varde.fhir.store import ABSENT, Store
+from varde.fhir.summary import reduced
+from varde.fhir.validate import faults_of
+
+_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,9})"$')
+_RESERVED = {"_format", "_pretty", "_summary", "_elements"}
+
+
+@dataclass(slots=True)
+class Request:
+    """A request to the store's HTTP face."""
+
+    method: str
+    segments: list[str]
+    query: list[tuple[str, str]]
+    headers: Mapping[str, str]
+    body: bytes
+    connection: Any = None
+    """The transaction it belongs to, for entries of a Bundle."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is sent back: bytes as stored, or an object to be written as JSON."""
+
+    status: int
+    body: bytes | dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Interactions:
+    """Carries out requests against one store. `base` is the public address of the FHIR API."""
+
+    def __init__(self, store: Store, base: str) -> None:
+        self.store = store
+        self.base = base.rstrip("/")
+
+    async def perform(self, gate: Gate, request: Request) -> Answer:
+        """Raises FhirError of every kind."""
+        parts, method = request.segments, request.method
+        if not parts:
+            if method == "POST":
+                return await self._bundle(gate, request)
+            if method == "GET":
+                return await self.search_all(gate, request)
+            raise MethodNotAllowed.of("the base takes GET and POST")
+        if parts[-1] == "_history" and method == "GET" and len(parts) <= 3:
+            return await self._history(gate, request, parts[:-1])
+        if parts[-1].startswith("$"):
+            return await self._operation(gate, request)
+        if parts == ["_search"]:
+            return await self.search_all(gate, request)
+        if not is_type(parts[0]):
+            raise NotFound.of("no such resource type", code="not-supported")
+        if len(parts) == 1:
+            return await self._on_type(gate, request, parts[0])
+        if len(parts) == 2:
+            return await self._on_instance(gate, request, parts[0], parts[1])
+        if len(parts) == 4 and parts[2] == "_history" and method == "GET":
+            return await self._vread(gate, request, parts)
+        if len(parts) == 3 and parts[0] == "Patient" and method == "GET":
+            return await self._compartment(gate, request, parts[1], parts[2])
+        raise NotFound.of("no such address", code="not-supported")
+
+    async def _on_type(self, gate: Gate, request: Request, kind: str) -> Answer:
+        if request.method == "GET":
+            return await self._search(gate, request, kind)
+        if request.method == "POST":
+            return await self._create(gate, request, kind)
+        condition = urlencode([(n, v) for n, v in request.query if n not in _RESERVED])
+        if request.method == "PUT":
+            written = await self.store.conditional_update(
+                gate, kind, condition, request.body, connection=request.connection
+            )
+            return self._written(request, written)
+        if request.method == "DELETE":
+            await self.store.conditional_delete(gate, kind, condition, connection=request.connection)
+            return Answer(204)
+        if request.method == "PATCH":
+            page = await self.store.search(gate, kind, f"{condition}&_count=2", connection=request.connection)
+            if len(page.matches) != 1:
+                raise PreconditionFailed.of("the condition must match exactly one resource")
+            return await self._patch(gate, request, kind, page.matches[0].id)
+        raise MethodNotAllowed.of("a type takes GET, POST, PUT, PATCH and DELETE")
+
+    async def _on_instance(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
+        if request.method == "GET":
+            stored = await self.store.read(gate, kind, identifier, connection=request.connection)
+            return self._resource(request, stored)
+        if request.method == "PUT":
+            written = await self.store.update(
+                gate,
+                kind,
+                identifier,
+                request.body,
+                if_match=_if_match(request),
+                connection=request.connection,
+            )
+            return self._written(request, written)
+        if request.method == "PATCH":
+            return await self._patch(gate, request, kind, identifier)
+        if request.method == "DELETE":
+            await self.store.delete(gate, kind, identifier, if_match=_if_match(request), connection=request.connection)
+            return Answer(204)
+        raise MethodNotAllowed.of("a resource takes GET, PUT, PATCH and DELETE")
+
+    async def _create(self, gate: Gate, request: Request, kind: str) -> Answer:
+        parsed = splice.parse(request.body)
+        if parsed.get("resourceType") != kind:
+            raise BadRequest.of("the resource is not of the type in the address")
+        written = await self.store.create(
+            gate,
+            request.body,
+            if_none_exist=request.headers.get("if-none-exist"),
+            connection=request.connection,
+        )
+        return self._written(request, written)
+
+    async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
+        if not gate.allows(Interaction.PATCH, kind):
+            raise NotFound.of(ABSENT)
+        content_type = request.headers.get("content-type", "").split(";")[0].strip()
+
+        async def within(connection: Any) -> Written:
+            current = await self.store.read(gate, kind, identifier, connection=connection, for_update=True)
+            wanted = _if_match(request)
+            if wanted is not None and wanted != current.version:
+                raise PreconditionFailed.of("If-Match names another version than the current one")
+            changed = apply_patch(current.resource, request.body, content_type)
+            if changed.get("id") != identifier or changed.get("resourceType") != kind:
+                raise BadRequest.of("a patch may not change the resource's id or type")
+            return await self.store.update(gate, kind, identifier, changed, connection=connection)
+
+        if request.connection is not None:
+            return self._written(request, await within(request.connection))
+        async with self.store.transaction() as connection:
+            written = await within(connection)
+        return self._written(request, written)
+
+    async def _vread(self, gate: Gate, request: Request, parts: list[str]) -> Answer:
+        if not parts[3].isdigit() or len(parts[3]) > 9:
+            raise NotFound.of(ABSENT)
+        stored = await self.store.vread(gate, parts[0], parts[1], int(parts[3]), connection=request.connection)
+        return self._resource(request, stored)
+
+    async def _search(self, gate: Gate, request: Request, kind: str) -> Answer:
+        return await self._searched(gate, request, kind, None, kind)
+
+    async def search_all(self, gate: Gate, request: Request) -> Answer:
+        """Search over all types."""
+        return await self._searched(gate, request, None, None, "")
+
+    async def _compartment(self, gate: Gate, request: Request, patient: str, kind: str) -> Answer:
+        if kind != "*" and not is_type(kind):
+            raise NotFound.of("no such resource type", code="not-supported")
+        return await self._searched(
+            gate, request, None if kind == "*" else kind, patient, f"Patient/{quote(patient)}/{kind}"
+        )
+
+    async def _searched(
+        self, gate: Gate, request: Request, kind: str | None, compartment: str | None, path: str
+    ) -> Answer:
+        lenient = "handling=lenient" in request.headers.get("prefer", "")
+        page = await self.store.search(
+            gate, kind, request.query, compartment=compartment, lenient=lenient, connection=request.connection
+        )
+        return Answer(200, self._bundle_of(request, page, path, "searchset"))
+
+    async def _history(self, gate: Gate, request: Request, parts: list[str]) -> Answer:
+        if parts and not is_type(parts[0]):
+            raise NotFound.of("no such resource type", code="not-supported")
+        asked = dict(request.query)
+        try:
+            since = date_range(asked["_since"].replace(" ", "+"))[0] if asked.get("_since") else None
+            at = date_range(asked["_at"].replace(" ", "+")) if asked.get("_at") else None
+        except ValueError:
+            raise BadRequest.of("_since and _at are FHIR dates") from None
+        unknown = set(asked) - {
+            "_since",
+            "_at",
+            "_count",
+            "_page",
+            "_format",
+            "_pretty",
+            "_summary",
+            "_elements",
+        }
+        if unknown:
+            raise BadRequest.of("a history takes _since, _at and _count", code="not-supported")
+        count = asked.get("_count", "20")
+        if not count.isdigit() or len(count) > 6:
+            raise BadRequest.of("_count is a whole number, 0 or more")
+        page = await self.store.history(
+            gate, *parts, since=since, at=at, count=min(int(count), 1000), page=asked.get("_page"),
+            connection=request.connection,
+        )  # fmt: skip
+        return Answer(200, self._bundle_of(request, page, "/".join([*parts, "_history"]), "history"))
+
+    async def _operation(self, gate: Gate, request: Request) -> Answer:
+        name, parts = request.segments[-1], request.segments[:-1]
+        if name == "$validate" and request.method == "POST" and len(parts) in {1, 2} and is_type(parts[0]):
+            resource = splice.parse(request.body)
+            if resource.get("resourceType") == "Parameters" and parts[0] != "Parameters":
+                resource = next(
+                    (
+                        p["resource"]
+                        for p in resource.get("parameter") or ()
+                        if isinstance(p, dict) and p.get("name") == "resource" and isinstance(p.get("resource"), dict)
+                    ),
+                    {},
+                )
+            faults = faults_of(resource)
+            if not faults:
+                issue = {"severity": "information", "code": "informational", "diagnostics": "valid"}
+                return Answer(200, {"resourceType": "OperationOutcome", "issue": [issue]})
+            return Answer(200, {"resourceType": "OperationOutcome", "issue": [f.as_fhir() for f in faults]})
+        raise NotFound.of("no such operation", code="not-supported")
+
+    async def _bundle(self, gate: Gate, request: Request) -> Answer:
+        parsed = splice.parse(request.body)
+        if parsed.get("resourceType") != "Bundle":
+            raise BadRequest.of("the base takes a Bundle of type batch or transaction")
+
+        async def single(
+            method: str, url: str, resource: Any, conditions: Mapping[str, str], connection: Any
+        ) -> dict[str, Any]:
+            path, _, query = url.partition("?")
+            body = splice.dump(resource) if isinstance(resource, dict) else b""
+            content = "application/fhir+json"
+            if method == "PATCH" and isinstance(resource, dict) and resource.get("resourceType") == "Binary":
+                import base64
+
+                body = base64.b64decode(resource.get("data") or "")
+                content = resource.get("contentType") or "application/json-patch+json"
+            headers = {**conditions, "content-type": content, "prefer": "return=minimal"}
+            inner = Request(
+                "GET" if method == "HEAD" else method, path.strip("/").split("/"),
+                parse_qsl(query, keep_blank_values=True), headers, body, connection,
+            )  # fmt: skip
+            answer = await self.perform(gate, inner)
+            return _entry(answer)
+
+        return Answer(200, await process(self.store, gate, parsed, single))
+
+    def _resource(self, request: Request, stored: Stored) -> Answer:
+        headers = {
+            "etag": stored.etag,
+            "last-modified": email.utils.format_datetime(stored.updated.astimezone(UTC), usegmt=True),
+        }
+        if request.headers.get("if-none-match") == stored.etag:
+            return Answer(304, None, headers)
+        since = request.headers.get("if-modified-since")
+        if since and "if-none-match" not in request.headers:
+            try:
+                if stored.updated.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since):
+                    return Answer(304, None, headers)
+            except (TypeError, ValueError):
+                pass  # an unreadable date is no condition (RFC 9110, 13.1.3)
+        body: Any = stored.body
+        asked = dict(request.query)
+        if "_summary" in asked or "_elements" in asked:
+            body = reduced(stored.resource, asked.get("_summary"), asked.get("_elements"))
+        return Answer(200, body, headers)
+
+    def _written(self, request: Request, written: Written) -> Answer:
+        stored = written.stored
+        headers = {
+            "etag": stored.etag,
+            "last-modified": email.utils.format_datetime(stored.updated.astimezone(UTC), usegmt=True),
+            "location": f"{self.base}/{stored.reference}/_history/{stored.version}",
+        }
+        prefer = request.headers.get("prefer", "")
+        status = 201 if written.created else 200
+        if "return=minimal" in prefer:
+            return Answer(status, None, headers)
+        if "return=OperationOutcome" in prefer:
+            issue = {"severity": "information", "code": "informational", "diagnostics": "stored"}
+            return Answer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers)
+        return Answer(status, stored.body, headers)
+
+    def _bundle_of(self, request: Request, page: Page, path: str, kind: str) -> bytes:
+        """The Bundle as text, with each resource's bytes as stored."""
+        asked = dict(request.query)
+        query = [(n, v) for n, v in request.query if n != "_page"]
+        here = f"{self.base}/{path}".rstrip("/")
+        links = [{"relation": "self", "url": _link(here, request.query)}]
+        if page.next is not None:
+            links.append({"relation": "next", "url": _link(here, [*query, ("_page", page.next)])})
+        summary, elements = asked.get("_summary"), asked.get("_elements")
+        entries = []
+        for entry in page.entries:
+            stored = entry.stored
+            head = f'{{"fullUrl":"{self.base}/{stored.reference}"'.encode()
+            body = stored.body
+            if body and (elements or summary not in {None, "false"}):
+                body = orjson.dumps(reduced(stored.resource, summary, elements))
+            text = head + (b',"resource":' + body if body else b"")
+            if kind == "history":
+                url = stored.type if entry.method == "POST" else stored.reference
+                request_part = {"method": entry.method, "url": url}
+                status = {"POST": "201", "PUT": "200", "DELETE": "204"}[entry.method]
+                response = {"status": status, "etag": stored.etag, "lastModified": stored.last_updated}
+                text += b',"request":' + orjson.dumps(request_part) + b',"response":' + orjson.dumps(response)
+            else:
+                text += b',"search":{"mode":"' + entry.mode.encode() + b'"}'
+            entries.append(text + b"}")
+        if page.warnings:
+            outcome = {
+                "resourceType": "OperationOutcome",
+                "issue": [{"severity": "warning", "code": "not-supported", "diagnostics": w} for w in page.warnings],
+            }
+            entries.append(b'{"resource":' + orjson.dumps(outcome) + b',"search":{"mode":"outcome"}}')
+        total = b"" if page.total is None else b',"total":%d' % page.total
+        listed = b',"entry":[' + b",".join(entries) + b"]" if entries else b""
+        head = b'{"resourceType":"Bundle","type":"' + kind.encode() + b'"' + total
+        return head + b',"link":' + orjson.dumps(links) + listed + b"}"
+
+
+def _link(here: str, query: list[tuple[str, str]]) -> str:
+    return f"{here}?{urlencode(query)}" if query else here
+
+
+def _if_match(request: Request) -> int | None:
+    text = request.headers.get("if-match")
+    if text is None:
+        return None
+    match = _ETAG.match(text.strip())
+    if not match:
+        raise BadRequest.of('If-Match is written W/"version"')
+    return int(match[1])
+
+
+def _entry(answer: Answer) -> dict[str, Any]:
+    entry: dict[str, Any] = {"response": {"status": str(answer.status)}}
+    for header, member in (("location", "location"), ("etag", "etag")):
+        if header in answer.headers:
+            entry["response"][member] = answer.headers[header]
+    if answer.body:
+        body = orjson.loads(answer.body) if isinstance(answer.body, bytes) else answer.body
+        entry["resource"] = body
+    return entry
+
+
+__all__ = ["Answer", "FhirError", "Interactions", "Request", "written_entry"]

@@ -1,0 +1,241 @@
+"""A parsed search as one SQL statement, paged by key.
+
+The statement is driven by an index that already has the order asked for, where one of the conditions gives
+it (a token or reference with the type's main date); else by `resource` itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from varde.fhir.definitions import search_parameters, type_number
+from varde.fhir.errors import BadRequest
+from varde.fhir.gate import Gate, Parameters
+from varde.fhir.keys import resource_key
+from varde.fhir.search.conditions import Compiler
+from varde.fhir.search.parse import Chain, Condition, Has, Search, Sort, is_main_date, split_values, unescape
+from varde.fhir.search.values import reference_target
+
+COLUMNS = "rid, patient, type, id, version, updated, seq, deleted, body"
+_SORT_COLUMN = {
+    "token": ("index_token", "code"), "string": ("index_string", "value"), "uri": ("index_uri", "value"),
+    "reference": ("index_reference", "target"), "quantity": ("index_quantity", "low"),
+    "number": ("index_quantity", "low"), "date": ("index_date", "low"),
+}  # fmt: skip
+_CAST = {"token": "text", "string": "text", "uri": "text", "reference": "bigint", "quantity": "float8",
+         "number": "float8", "date": "timestamptz"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL and values. Rows have COLUMNS and, for pages, the sort keys k0, k1…"""
+
+    sql: str
+    values: list[Any]
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """One sort key: SQL expression, its type, direction."""
+
+    sql: str
+    cast: str
+    descending: bool
+
+
+def _single_patient(search: Search, compartment: str | None) -> int | None:
+    """rid of the one patient that every match must belong to, when the question says so."""
+    if compartment is not None:
+        return resource_key("Patient", compartment)
+    for condition in search.conditions:
+        if (
+            isinstance(condition, Condition)
+            and condition.modifier is None
+            and condition.parameter.code in {"patient", "subject"}
+            and condition.parameter.kind == "reference"
+            and len(condition.values) == 1
+        ):
+            wanted = unescape(condition.values[0])
+            if "/" not in wanted and condition.parameter.code == "patient":
+                return resource_key("Patient", wanted)
+            key, number, form = reference_target(wanted)
+            if form == "l" and number == type_number("Patient"):
+                return key
+    return None
+
+
+def compile_search(
+    gate: Gate, search: Search, now: datetime, *, compartment: str | None = None, counting: bool = False
+) -> Statement:
+    """The statement for one page of `search` (one row more than asked, to know whether more follow), or, when
+    `counting`, for the number of matches. `compartment` is the id of a Patient.
+
+    Raises BadRequest for values that cannot be read.
+    """
+    parameters = Parameters()
+    compiler = Compiler(gate, parameters, now)
+    patient = _single_patient(search, compartment)
+    placed = None if patient is None else f"{parameters.add(patient)}::bigint"
+    where = [compiler.visible("r", search.resource_type)]
+    conditions = list(search.conditions)
+    source, date, rid = "resource r", "r.date", "r.rid"
+    driver = None if counting else _driver(search, conditions)
+    if driver is not None:
+        conditions.remove(driver)
+        source, date, rid = "index_token t join resource r on r.rid = t.rid", "t.date", "t.rid"
+        where.append(f"t.param = {parameters.add(driver.parameter.key)}::int")
+        where.append(compiler.token_test("t", driver.values[0]))
+        if placed:
+            where.append(f"t.patient = {placed}")
+    elif placed:
+        where.append(f"r.patient = {placed}")
+    where += [compiler.meets("r", condition, placed) for condition in conditions if not _implied(condition, patient)]
+    for ids in search.ids:
+        where.append(f"r.rid = any({parameters.add(_keys(search, ids))}::bigint[])"
+                     if search.resource_type else f"r.id = any({parameters.add(list(ids))}::text[])")  # fmt: skip
+    for alternatives in search.updated:
+        where.append("(" + " or ".join(compiler.updated("r", text) for text in alternatives) + ")")
+    if search.types:
+        numbers = [type_number(name) for name in search.types]
+        where.append(f"r.type = any({parameters.add(numbers)}::smallint[])")
+    for name in search.lists:
+        where.append(_in_list(compiler, name))
+    if counting:
+        sql = f"select count(*) from {source} where " + " and ".join(where)
+        return Statement(sql, parameters.values, 0)
+    keys = _sort_keys(search, parameters, date)
+    if search.page:
+        where.append(_after(search.page, keys, rid, parameters))
+    columns = ", ".join(f"r.{c}" for c in COLUMNS.split(", "))
+    extra = "".join(f", {key.sql} as k{n}" for n, key in enumerate(keys))
+    order = ", ".join([*(f"{k.sql} {'desc' if k.descending else 'asc'}" for k in keys), f"{rid} asc"])
+    sql = (
+        f"select {columns}{extra} from {source} where {' and '.join(where)} order by {order}"
+        f" limit {parameters.add(search.count + 1)}"
+    )
+    return Statement(sql, parameters.values, len(keys))
+
+
+def _keys(search: Search, ids: Sequence[str]) -> list[int]:
+    return [resource_key(search.resource_type or "", identifier) for identifier in ids]
+
+
+def _implied(condition: Condition | Chain | Has, patient: int | None) -> bool:
+    """Whether `patient = …` on the row already says what the condition says."""
+    return (
+        patient is not None
+        and isinstance(condition, Condition)
+        and condition.modifier is None
+        and condition.parameter.code == "patient"
+        and len(condition.values) == 1
+    )
+
+
+def _driver(search: Search, conditions: list[Condition | Chain | Has]) -> Condition | None:
+    """A token with its system, asked for in the order of the main date: its index is the answer's order."""
+    if search.resource_type is None or len(search.sort) > 1 or search.ids:
+        return None
+    if search.sort and not is_main_date(search.resource_type, search.sort[0]):
+        return None
+    for condition in conditions:
+        if isinstance(condition, Condition) and condition.parameter.kind == "token":
+            value = condition.values[0]
+            parts = split_values(value, "|")
+            # Without its system a code may stand twice in one resource, and the row would come twice.
+            if condition.modifier is None and len(condition.values) == 1 and len(parts) == 2 and parts[1]:
+                return condition
+    return None
+
+
+def _in_list(compiler: Compiler, name: str) -> str:
+    row, index = compiler.alias("l"), compiler.alias("f")
+    item = search_parameters("List")["item"].key
+    return (
+        f"exists (select 1 from index_reference {index} join resource {row} on {row}.rid = {index}.rid"
+        f" where {index}.param = {compiler.parameters.add(item)}::int and {index}.target = r.rid"
+        f" and {row}.id = {compiler.parameters.add(name)} and {compiler.visible(row, 'List')})"
+    )
+
+
+def _sort_keys(search: Search, parameters: Parameters, date: str) -> list[_Key]:
+    if not search.sort:
+        # Newest first by the main date; over all types by when they were written.
+        if search.resource_type is None:
+            return [_Key("r.updated", "timestamptz", True)]
+        return [_Key(date, "timestamptz", True)]
+    return [_sort_key(search, sort, parameters, date) for sort in search.sort]
+
+
+def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str) -> _Key:
+    if sort.code == "_id":
+        return _Key("r.id", "text", sort.descending)
+    if sort.code == "_lastUpdated":
+        return _Key("r.updated", "timestamptz", sort.descending)
+    if is_main_date(search.resource_type, sort):
+        return _Key(date, "timestamptz", sort.descending)
+    assert sort.parameter is not None
+    table, column = _SORT_COLUMN[sort.parameter.kind]
+    if sort.parameter.kind == "date" and sort.descending:
+        column = "high"
+    edge = "max" if sort.descending else "min"
+    cast = _CAST[sort.parameter.kind]
+    # Resources without a value come last either way.
+    empty = {
+        "text": "''" if sort.descending else "U&'\\+10FFFF'",
+        "bigint": "-9223372036854775808" if sort.descending else "9223372036854775807",
+        "float8": "'-infinity'" if sort.descending else "'infinity'",
+        "timestamptz": "'0001-01-01 00:00:00+00'" if sort.descending else "'9999-12-31 00:00:00+00'",
+    }[cast]
+    sql = (
+        f"coalesce((select {edge}(s.{column}) from {table} s where s.rid = r.rid"
+        f" and s.param = {parameters.add(sort.parameter.key)}::int), {empty}::{cast})"
+    )
+    return _Key(sql + (' collate "C"' if cast == "text" else ""), cast, sort.descending)
+
+
+def cursor(row: Any, keys: int) -> str:
+    """The opaque key of the page that follows `row`."""
+    parts = [row[f"k{n}"] for n in range(keys)]
+    plain = [p.isoformat() if isinstance(p, datetime) else p for p in parts]
+    return base64.urlsafe_b64encode(orjson.dumps([*plain, row["rid"]])).decode().rstrip("=")
+
+
+def _after(page: str, keys: list[_Key], rid: str, parameters: Parameters) -> str:
+    """The rows that come after the cursor, in an order whose keys may each go up or down."""
+    try:
+        values = orjson.loads(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
+        if not isinstance(values, list) or len(values) != len(keys) + 1 or not isinstance(values[-1], int):
+            raise ValueError
+        read = [_cursor_value(value, key.cast) for value, key in zip(values, keys, strict=False)]
+        if not -(2**63) <= values[-1] < 2**63:
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error):
+        raise BadRequest.of("_page is not a page key of this search") from None
+    last = f"{parameters.add(values[-1])}::bigint"
+    condition = f"{rid} > {last}"
+    for key, value in zip(reversed(keys), reversed(read), strict=True):
+        placed = f"{parameters.add(value)}::{key.cast}"
+        beyond = "<" if key.descending else ">"
+        # The first comparison with equality bounds the index scan; the rest decides ties.
+        condition = f"({key.sql} {beyond}= {placed} and ({key.sql} {beyond} {placed} or {condition}))"
+    return condition
+
+
+def _cursor_value(value: Any, cast: str) -> Any:
+    if cast == "timestamptz":
+        return datetime.fromisoformat(value)
+    if cast == "text" and not isinstance(value, str):
+        raise ValueError
+    if cast == "bigint" and not isinstance(value, int):
+        raise ValueError
+    if cast == "float8":
+        return float(value)
+    return value
