@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from starlette.testclient import TestClient
 
+from tests.web.conftest import SampleSession
 from varde.web.assets import Assets
 from varde.web.languages import LANGUAGES, Words
 from varde.web.routes import local_path
-
-from .conftest import SampleSession
 
 Make = Callable[..., TestClient]
 WEIGHT_LIMIT = 100_000

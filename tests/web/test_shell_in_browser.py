@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from browsing import DESKTOP, NARROWEST, PHONE, chromium, faults, inspect, overflow, serving
+from tests.browsing import DESKTOP, NARROWEST, PHONE, chromium, faults, inspect, overflow, serving
+from tests.web.conftest import SampleSession, sample_app
 from varde.clock import SetClock
-
-from .conftest import SampleSession, sample_app
 
 pytestmark = pytest.mark.browser
 SIZES = {"light": (PHONE, DESKTOP, NARROWEST), "dark": (PHONE,)}

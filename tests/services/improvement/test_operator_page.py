@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from browsing import chromium, inspect, serving
+from tests.browsing import chromium, inspect, serving
 from varde.clock import SetClock
 from varde.services.improvement.operator import (
     CheckResult,

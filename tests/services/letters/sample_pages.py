@@ -146,9 +146,7 @@ class SampleStaffLetters:
 
     async def to_call(self, scope: Any, search: str, *, most: int) -> tuple[list[ToCall], int]:
         found = [
-            ToCall(
-                str(n), name, date(1960, 1, 1 + n), NOW + timedelta(days=20 + n, hours=n), "Konsultasjon, hud"
-            )
+            ToCall(str(n), name, date(1960, 1, 1 + n), NOW + timedelta(days=20 + n, hours=n), "Konsultasjon, hud")
             for n, name in enumerate(PEOPLE)
             if search.lower() in name.lower()
         ]
@@ -190,9 +188,7 @@ class SampleStaffLetters:
     async def batch(self, scope: Any, batch_id: str, *, language: str) -> BatchPage:
         self.polls += 1
         done = min(312, 200 * self.polls)
-        return BatchPage(
-            batch_id, 312, done, done - 1, 200, 111, [Refused("Kari Hansen", "Timen mangler sted.")]
-        )
+        return BatchPage(batch_id, 312, done, done - 1, 200, 111, [Refused("Kari Hansen", "Timen mangler sted.")])
 
     async def letter(self, scope: Any, letter_id: str, *, language: str) -> StaffLetter:
         row = sample_row(int(letter_id), list(STATES)[int(letter_id)])

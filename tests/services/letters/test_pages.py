@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
-from sample_pages import STAFF, SamplePatientLetters, SampleSession, SampleStaffLetters, sample_app
 from starlette.testclient import TestClient
 
+from tests.services.letters.sample_pages import (
+    STAFF,
+    SamplePatientLetters,
+    SampleSession,
+    SampleStaffLetters,
+    sample_app,
+)
 from varde.services.letters.staff import PROBLEMS, STATES
 
 pytestmark = pytest.mark.usefixtures("built")
@@ -134,9 +140,7 @@ def test_let_50_every_state_has_a_name_on_the_staffs_page(staff: TestClient, sta
 
 def test_each_row_says_channel_why_and_what_comes_next(staff: TestClient) -> None:
     text = staff.get("/arbeid?tilstand=notified").text
-    assert (
-        "Bruker digitale tjenester" in text and "Påminnelse på SMS" in text and "26. nov. kl. 10.00" in text
-    )
+    assert "Bruker digitale tjenester" in text and "Påminnelse på SMS" in text and "26. nov. kl. 10.00" in text
 
 
 def test_unknown_filters_are_ignored(staff: TestClient) -> None:
@@ -148,9 +152,7 @@ def test_sending_needs_a_patient(staff: TestClient) -> None:
     assert answer.status_code == 422 and "Velg minst én pasient først." in answer.text
 
 
-def test_let_31_faults_stop_the_sending_and_are_listed(
-    staff: TestClient, letters: SampleStaffLetters
-) -> None:
+def test_let_31_faults_stop_the_sending_and_are_listed(staff: TestClient, letters: SampleStaffLetters) -> None:
     answer = staff.post(
         "/arbeid/brev/ny/skriv", data=TOKEN | {"time": "2", "gjor": "send", "felt-phone": "", "nokkel": "k"}
     )
@@ -158,22 +160,16 @@ def test_let_31_faults_stop_the_sending_and_are_listed(
     assert 'href="#felt-phone"' in answer.text and "Telefon: Skriv telefonnummeret." in answer.text
 
 
-def test_let_31_the_refused_are_listed_and_the_rest_goes_on(
-    staff: TestClient, letters: SampleStaffLetters
-) -> None:
+def test_let_31_the_refused_are_listed_and_the_rest_goes_on(staff: TestClient, letters: SampleStaffLetters) -> None:
     order = TOKEN | {"time": ["0", "1", "2"], "felt-phone": "77 62 60 00"}
     shown = staff.post("/arbeid/brev/ny/skriv", data=order)
     assert "Kari Hansen: Timen mangler sted." in shown.text and "Send 2 brev" in shown.text
-    answer = staff.post(
-        "/arbeid/brev/ny/skriv", data=order | {"gjor": "send", "nokkel": "k1"}, follow_redirects=False
-    )
+    answer = staff.post("/arbeid/brev/ny/skriv", data=order | {"gjor": "send", "nokkel": "k1"}, follow_redirects=False)
     assert answer.headers["location"] == "/arbeid/utsending/b1"
     assert letters.sent[0][0].appointments == ["0", "1", "2"]
 
 
-def test_let_53_the_key_of_the_sending_is_made_once_and_kept(
-    staff: TestClient, letters: SampleStaffLetters
-) -> None:
+def test_let_53_the_key_of_the_sending_is_made_once_and_kept(staff: TestClient, letters: SampleStaffLetters) -> None:
     first = staff.post("/arbeid/brev/ny/skriv", data=TOKEN | {"time": "0"}).text
     key = re.search(r'name="nokkel" value="([^"]{20,})"', first)
     assert key
@@ -212,6 +208,4 @@ def test_worklist_says_what_is_wrong_and_what_to_do(staff: TestClient) -> None:
 
 def test_previews_of_the_pdf_are_never_cached(staff: TestClient) -> None:
     answer = staff.post("/arbeid/brev/ny/skriv", data=TOKEN | {"time": "0", "gjor": "pdf"})
-    assert (
-        answer.headers["content-type"] == "application/pdf" and answer.headers["cache-control"] == "no-store"
-    )
+    assert answer.headers["content-type"] == "application/pdf" and answer.headers["cache-control"] == "no-store"

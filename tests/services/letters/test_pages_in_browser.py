@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sample_pages import STAFF, SampleSession, SampleStaffLetters, sample_app
 
-from browsing import DESKTOP, NARROWEST, PHONE, chromium, faults, inspect, overflow, serving
+from tests.browsing import DESKTOP, NARROWEST, PHONE, chromium, faults, inspect, overflow, serving
+from tests.services.letters.sample_pages import STAFF, SampleSession, SampleStaffLetters, sample_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("built")]
 
