@@ -1,1 +1,1 @@
-""""""
+"""Who may see what, and why: identity, legal grounds, decisions, scopes, sessions and the access log."""

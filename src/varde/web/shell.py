@@ -122,9 +122,7 @@ class Shell:
         loaders |= {f.prefix: PackageLoader(f.package, f.folder) for f in folders}
         catalogs = [_package_folder(f.package) / "languages" for f in folders]
         self._catalogs = {language: catalog(language, catalogs) for language in LANGUAGES}
-        self._environments = {
-            language: self._environment(language, PrefixLoader(loaders)) for language in LANGUAGES
-        }
+        self._environments = {language: self._environment(language, PrefixLoader(loaders)) for language in LANGUAGES}
 
     def _environment(self, language: str, loader: PrefixLoader) -> Environment:
         made = Environment(

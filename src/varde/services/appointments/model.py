@@ -32,9 +32,7 @@ def from_fhir(resource: Mapping[str, Any], others: Iterable[Mapping[str, Any]] =
     Raises KeyError when it has no start: a request for an appointment is none yet.
     """
     known = {f"{other['resourceType']}/{other['id']}": other for other in others}
-    unit = _first(
-        _named(ref, known) for ref in resource.get("supportingInformation", ()) if _is(ref, "Organization")
-    )
+    unit = _first(_named(ref, known) for ref in resource.get("supportingInformation", ()) if _is(ref, "Organization"))
     actors = [p["actor"] for p in resource.get("participant", ()) if "actor" in p]
     service = _first(_named(actor, known) for actor in actors if _is(actor, "HealthcareService"))
     places = [known.get(a.get("reference", ""), a) for a in actors if _is(a, "Location")]

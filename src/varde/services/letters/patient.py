@@ -66,9 +66,7 @@ def patient_routes(letters: PatientLetters) -> Sequence[BaseRoute]:
         """Opening is showing the content (LET-06): it is marked by the same call that fetches it."""
         if request.method == "HEAD":
             return Response(headers=PAGE_HEADERS)
-        page = await letters.open(
-            request.state.scope, request.path_params["id"], language=language_of(request)
-        )
+        page = await letters.open(request.state.scope, request.path_params["id"], language=language_of(request))
         return render(request, "letters/letter.html", letter=page, content=Markup(page.html))  # noqa: S704
 
     @patient_page

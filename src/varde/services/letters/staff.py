@@ -98,9 +98,7 @@ def staff_routes(letters: StaffLetters) -> Sequence[BaseRoute]:
             if found.counts.get(key) or key in ALWAYS_SHOWN
         ]
         shell: Shell = request.app.state.shell
-        translated = [
-            (key, shell.gettext(language_of(request), words.label)) for key, words in STATES.items()
-        ]
+        translated = [(key, shell.gettext(language_of(request), words.label)) for key, words in STATES.items()]
         everything = ("", shell.gettext(language_of(request), _("Alle")))
         return render(
             request,
@@ -140,9 +138,7 @@ def staff_routes(letters: StaffLetters) -> Sequence[BaseRoute]:
         language = language_of(request)
         shell: Shell = request.app.state.shell
         if not order.appointments and not order.everyone:
-            return await choosing(
-                request, order.search, shell.gettext(language, _("Velg minst én pasient først."))
-            )
+            return await choosing(request, order.search, shell.gettext(language, _("Velg minst én pasient først.")))
         wanted = form.one("gjor")
         if wanted == "pdf":
             return pdf_response(await letters.paper(request.state.scope, order), "brev", download=False)
@@ -162,18 +158,14 @@ def staff_routes(letters: StaffLetters) -> Sequence[BaseRoute]:
         return render(request, "letters/staff_batch_progress.html", batch=await _batch(request))
 
     async def _batch(request: Request) -> BatchPage:
-        return await letters.batch(
-            request.state.scope, request.path_params["id"], language=language_of(request)
-        )
+        return await letters.batch(request.state.scope, request.path_params["id"], language=language_of(request))
 
     @staff_page
     async def letter(request: Request) -> Response:
         return await one_letter(request)
 
     async def one_letter(request: Request, reason: str = "", fault: str | None = None) -> Response:
-        shown = await letters.letter(
-            request.state.scope, request.path_params["id"], language=language_of(request)
-        )
+        shown = await letters.letter(request.state.scope, request.path_params["id"], language=language_of(request))
         changes = [
             {
                 "label": STATES[change.state].label,
@@ -240,9 +232,7 @@ def staff_routes(letters: StaffLetters) -> Sequence[BaseRoute]:
                     "since": item.since,
                 }
             )
-        return render(
-            request, "letters/staff_worklist.html", items=items, previous=found.previous, next=found.next
-        )
+        return render(request, "letters/staff_worklist.html", items=items, previous=found.previous, next=found.next)
 
     return [
         Route("/arbeid", overview),

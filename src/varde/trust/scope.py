@@ -1,0 +1,148 @@
+"""A decision as SQL: `Scope` is the store's Gate. Made only by `access.py`.
+
+The predicates use the columns rid, patient, type and security of `resource` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from varde.clock import Clock
+from varde.fhir.definitions import compartment_parameters, resource_types, type_number
+from varde.fhir.gate import Disclosure, Interaction, Parameters
+from varde.fhir.keys import resource_key
+from varde.trust.audit import AuditLog, Who
+from varde.trust.grounds import Ground
+from varde.trust.policy import ActorKind, withheld_from
+
+RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
+"""Code system of access restrictions in meta.security."""
+
+DIRECTORY = frozenset(
+    {
+        "Organization", "Practitioner", "PractitionerRole", "HealthcareService", "Location", "Endpoint", "Questionnaire",
+        "ValueSet", "CodeSystem", "ConceptMap", "StructureDefinition", "SearchParameter", "ActivityDefinition",
+        "PlanDefinition", "Schedule", "Slot",
+    }
+)  # fmt: skip
+"""Types that tell of no patient: everybody who is let in may read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks. `key` is a Patient's id, an HPR number or a system's name; never a national id."""
+
+    kind: ActorKind
+    key: str
+    name: str
+    role: str = ""
+    unit: str | None = None
+    """Id of the Organization a member of staff works for now."""
+    unit_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one actor may see and do, on which ground, until the request ends."""
+
+    actor: Actor
+    ground: Ground
+    purpose: str
+    """A code of v3-PurposeOfUse: PATRQT, TREAT, HOPERAT, SYSADMIN…"""
+    log: AuditLog
+    clock: Clock
+    through: str = "Varde"
+    patient: str | None = None
+    """Id of the Patient in focus, for patients and those who act for them."""
+    types: frozenset[str] | None = None
+    """Clinical types that may be read; None for all."""
+    write_types: frozenset[str] | None = frozenset()
+    """Types that may be written; None for all, empty for none."""
+
+    @property
+    def acting_for(self) -> str | None:
+        """The Patient acted for, when it is another than who asks (FAM-18)."""
+        return self.patient if self.actor.kind is ActorKind.REPRESENTATIVE else None
+
+    def acting(self, service: str, types: Iterable[str]) -> Scope:
+        """The same person, using a service that writes these types on their behalf. The reach over patients is
+        unchanged; the log names the service."""
+        return replace(self, write_types=frozenset(types), through=f"Varde: {service}")
+
+    def allows(self, interaction: Interaction, resource_type: str) -> bool:
+        """Whether this interaction may be tried at all on this type."""
+        if interaction.writes:
+            return self.write_types is None or resource_type in self.write_types
+        if self.types is None or resource_type == "*":
+            return True
+        return resource_type in self.types or resource_type in DIRECTORY
+
+    def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """SQL condition on rows that may be read."""
+        if self.actor.kind is ActorKind.SYSTEM:
+            return self._types(alias, resource_type, parameters, self.types)
+        directory = f"{alias}.type = any({parameters.add(_numbers(DIRECTORY))}::smallint[])"
+        if resource_type in DIRECTORY:
+            return "true"
+        clinical = self._clinical(alias, resource_type, parameters)
+        return clinical if resource_type is not None else f"({directory} or ({clinical}))"
+
+    def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
+        """SQL condition on rows that may be changed, and on new rows."""
+        if self.write_types is not None and not self.write_types:
+            return "false"
+        typed = self._types(alias, None, parameters, self.write_types)
+        if self.actor.kind is ActorKind.SYSTEM:
+            return typed
+        return f"{typed} and {self._reach(alias, parameters)}"
+
+    def _types(
+        self, alias: str, resource_type: str | None, parameters: Parameters, types: frozenset[str] | None
+    ) -> str:
+        if types is None:
+            return "true"
+        if resource_type is not None:
+            return "true" if resource_type in types else "false"
+        return f"{alias}.type = any({parameters.add(_numbers(types))}::smallint[])"
+
+    def _clinical(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        typed = self._types(alias, resource_type, parameters, self.types)
+        if typed == "false":
+            return "false"
+        withheld = [f"{RESTRICTION}|{code}" for code in sorted(withheld_from(self.actor.kind))]
+        hidden = f"({alias}.security is null or not {alias}.security && {parameters.add(withheld)}::text[])"
+        return f"{typed} and {self._reach(alias, parameters)} and {hidden}"
+
+    def _reach(self, alias: str, parameters: Parameters) -> str:
+        """Whose things: one patient's, or those of the patients that the unit treats (FAM-30)."""
+        if self.patient is not None:
+            return f"{alias}.patient = {parameters.add(resource_key('Patient', self.patient))}::bigint"
+        if self.actor.unit is None:
+            return "false"
+        unit, now = parameters.add(self.actor.unit), parameters.add(self.clock.now())
+        return (
+            f"exists (select 1 from trust_care_relation care where care.patient = {alias}.patient"
+            f" and care.unit = {unit} and care.starts <= {now} and care.ends > {now})"
+        )
+
+    async def record(self, disclosure: Disclosure, connection: Any | None) -> None:
+        """Write the access log; see AuditLog.write."""
+        await self.log.write(self._who(), disclosure, connection)
+
+    def _who(self) -> Who:
+        actor = self.actor
+        return Who(
+            actor.kind.value, actor.key, actor.name, actor.role, actor.unit, actor.unit_name, self.acting_for,
+            self.purpose, self.ground.key, self.through,
+        )  # fmt: skip
+
+
+def _numbers(types: Iterable[str]) -> list[int]:
+    return sorted(type_number(name) for name in types)
+
+
+def clinical_types() -> frozenset[str]:
+    """Every type that can stand in a patient's compartment."""
+    return frozenset(name for name in resource_types() if compartment_parameters(name) or name == "Patient")
