@@ -182,6 +182,7 @@ def staff_routes(letters: StaffLetters) -> Sequence[BaseRoute]:
             letter=_row(shown.row)
             | {
                 "html": Markup(shown.html),  # noqa: S704
+                "language": shown.language,
                 "changes": changes,
                 "openings": shown.openings,
                 "may_withdraw": shown.may_withdraw,

@@ -64,6 +64,8 @@ class LetterPage:
     replaced_by: str | None = None
     replaces: str | None = None
     route_sentence: str = ""
+    language: str = "nb"
+    """Of the letter's own text, which need not be the page's (WCAG 3.1.2)."""
 
 
 class PatientLetters(Protocol):
@@ -239,6 +241,7 @@ class StaffLetter:
     openings: Sequence[Opening] = ()
     may_withdraw: bool = False
     may_return: bool = False
+    language: str = "nb"
 
 
 @dataclass(frozen=True, slots=True)
