@@ -21,6 +21,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 PATIENT_SIDE = frozenset({"patient", "representative"})
 STAFF_SIDE = frozenset({"staff"})
+OPERATOR = "operator"
 CSRF_FIELD = "csrf"
 
 _ = str  # marks messages for extraction
@@ -67,6 +68,19 @@ def patient_page(handler: Handler) -> Handler:
 def staff_page(handler: Handler) -> Handler:
     """For pages of staff. A POST needs the session's own token."""
     return _guard(handler, STAFF_SIDE)
+
+
+def operator_page(handler: Handler) -> Handler:
+    """For pages of those who keep Varde running."""
+
+    @wraps(handler)
+    async def operators_only(request: Request) -> Response:
+        viewer = viewer_of(request)
+        if viewer is None or viewer.role != OPERATOR:
+            return error_page(request, 403)
+        return await handler(request)
+
+    return _guard(operators_only, STAFF_SIDE)
 
 
 def form_of(request: Request) -> Form:

@@ -61,6 +61,8 @@ class Viewer:
     """Name of the patient, when another acts for them."""
     unit: str | None = None
     """Name of the unit that a staff member works at now."""
+    role: str | None = None
+    """What a staff member does there: clinician, secretary or operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ def viewer_of(request: Request) -> Viewer | None:
         kind=str(session.kind),
         acting_for=getattr(session, "acting_for_name", None),
         unit=getattr(session, "unit_name", None),
+        role=getattr(session, "role", None),
     )
 
 

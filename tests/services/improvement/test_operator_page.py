@@ -66,19 +66,20 @@ class SampleSession:
     display_name: str = "Mona Drift"
     kind: str = "staff"
     unit_name: str = "Drift"
+    role: str = "operator"
     csrf: str = "sample-token"
 
 
 class _WithSession:
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, role: str) -> None:
+        self.app, self.role = app, role
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {}).update(session=SampleSession(), scope=None)
+        scope.setdefault("state", {}).update(session=SampleSession(role=self.role), scope=None)
         await self.app(scope, receive, send)
 
 
-def sample_app(operations: SampleOperations) -> Starlette:
+def sample_app(operations: SampleOperations, role: str = "operator") -> Starlette:
     """The page alone."""
     if not (VENDOR / "manifest.json").is_file():
         build()
@@ -90,7 +91,7 @@ def sample_app(operations: SampleOperations) -> Starlette:
     )
     app = Starlette(
         routes=[*operator_routes(operations), Route("/static/{name}", shell.assets.serve)],
-        middleware=[Middleware(_WithSession)],
+        middleware=[Middleware(_WithSession, role=role)],
     )
     install(app, shell)
     return app
@@ -110,6 +111,14 @@ def test_nothing_is_done_without_a_reason(button: str, act: str) -> None:
     assert operations.done == []
     browser.post("/drift/message/17", data=fields | {"grunn": "Trykkeriet svarte"})
     assert operations.done == [(act, "message", "17", "Trykkeriet svarte")]
+
+
+def test_only_operators_see_it_and_act() -> None:
+    operations = SampleOperations()
+    browser = TestClient(sample_app(operations, role="secretary"))
+    assert browser.get("/drift").status_code == 403
+    fields = {"csrf": "sample-token", "grunn": "Fordi"}
+    assert browser.post("/drift/message/17", data=fields).status_code == 403 and operations.done == []
 
 
 @pytest.mark.browser

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from varde.web import flash
-from varde.web.guards import form_of, staff_page
+from varde.web.guards import form_of, operator_page
 from varde.web.shell import Shell, language_of, render
 
 if TYPE_CHECKING:
@@ -110,11 +110,11 @@ def operator_routes(operations: Operations) -> Sequence[BaseRoute]:
             faults={f"grunn-{faulty}": fault} if fault else {},
         )
 
-    @staff_page
+    @operator_page
     async def situation(request: Request) -> Response:
         return await show(request)
 
-    @staff_page
+    @operator_page
     async def decide(request: Request) -> Response:
         form = form_of(request)
         kind, dead_id = request.path_params["kind"], request.path_params["id"]
