@@ -48,13 +48,13 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 KIRKENES = "Finnmarkssykehuset, Klinikk Kirkenes"
 UNN = "Universitetssykehuset Nord-Norge, Hudpoliklinikken"
 LETTER = """
-<h1 id="letter-title">Innkalling til time</h1>
+<div class="letter__body" lang="nb"><h1 id="letter-title">Innkalling til time</h1>
 <dl class="facts"><div><dt>Når</dt><dd>Tirsdag 1. desember 2026 kl. 09.30</dd></div>
 <div><dt>Hvor</dt><dd>Hansine Hansens veg 67, Tromsø. A-fløya, plan 3, rom A3.114</dd></div></dl>
 <p>Du har fått time hos hudlege. Henvisningen kom fra fastlegen din.</p>
 <h2>Slik forbereder du deg</h2>
 <ul><li>Ta med en liste over medisinene du bruker.</li><li>Kom ti minutter før.</li></ul>
-<h2>Passer ikke timen?</h2><p>Ring oss senest dagen før på <a href="tel:+4777626000">77 62 60 00</a>.</p>
+<h2>Passer ikke timen?</h2><p>Ring oss senest dagen før på <a href="tel:+4777626000">77 62 60 00</a>.</p></div>
 """
 
 
