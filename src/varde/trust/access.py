@@ -1,0 +1,252 @@
+"""The only maker of scopes: finds who somebody is, asks `policy.py`, and gives a `Scope` or a refusal.
+
+Looks up persons through the store with a scope of its own, so that this too is in the access log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from varde.clock import Clock, today
+from varde.fhir.gate import Disclosure, Interaction
+from varde.fhir.keys import resource_key
+from varde.fhir.store import Store
+from varde.trust import grounds
+from varde.trust.audit import AuditLog
+from varde.trust.grounds import Ground
+from varde.trust.persons import DNR, FNR, HPR, system_of
+from varde.trust.policy import (
+    ActorKind,
+    Decision,
+    Parenthood,
+    StaffRole,
+    own_access,
+    parental_access,
+    staff_types,
+)
+from varde.trust.scope import Actor, Scope
+
+_ROLES = {"doctor": StaffRole.CLINICIAN, "nurse": StaffRole.CLINICIAN, "secretary": StaffRole.SECRETARY,
+          "operator": StaffRole.OPERATOR}  # fmt: skip
+ROLE_SYSTEM = "https://varde.no/fhir/CodeSystem/staff-role"
+
+
+class Refused(Exception):
+    """Somebody is known and may not be let in. `decision` says why."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision.why)
+        self.decision = decision
+
+
+class Families(Protocol):
+    """What the population register tells of a would-be parent and a child (edges/registers)."""
+
+    async def parenthood(self, parent: str, child: str) -> Parenthood:
+        """By national identity numbers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person in the store, as far as access needs."""
+
+    id: str
+    name: str
+    born: date
+    dead: bool
+    number: str
+    language: str = "nb"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A member of staff's place of work."""
+
+    hpr: str
+    name: str
+    role: StaffRole
+    role_text: str
+    unit: str
+    unit_name: str
+
+
+def name_of(resource: dict[str, Any]) -> str:
+    """A Patient's or Practitioner's name as it is said: given names and family name."""
+    names = resource.get("name") or [{}]
+    first = next((n for n in names if n.get("use") == "official"), names[0])
+    if first.get("text"):
+        return str(first["text"])
+    return " ".join([*first.get("given", ()), first.get("family", "")]).strip()
+
+
+def national_number(resource: dict[str, Any]) -> str:
+    """A Patient's national identity number. Raises LookupError when there is none."""
+    for identifier in resource.get("identifier", ()):
+        if identifier.get("system") in {FNR, DNR} and identifier.get("value"):
+            return str(identifier["value"])
+    raise LookupError("no national identity number")
+
+
+class Access:
+    """Makes scopes. One a process."""
+
+    def __init__(self, store: Store, clock: Clock, log: AuditLog, families: Families | None = None) -> None:
+        self.store = store
+        self.clock = clock
+        self.log = log
+        self._families = families
+
+    def for_system(
+        self,
+        name: str,
+        ground: Ground = grounds.RUNNING_SERVICE,
+        *,
+        purpose: str = "HOPERAT",
+        types: frozenset[str] | None = None,
+        write_types: frozenset[str] | None = None,
+    ) -> Scope:
+        """A scope for a part of the house or another system: jobs, loading, integrations. None: all types."""
+        return Scope(
+            Actor(ActorKind.SYSTEM, name, name, role="system"), ground, purpose, self.log, self.clock,
+            types=types, write_types=write_types,
+        )  # fmt: skip
+
+    async def person(self, number: str) -> Person | None:
+        """The patient with a national identity number, the newest where several were given."""
+        scope = self.for_system("identity")
+        query = [("identifier", f"{system_of(number)}|{number}"), ("_count", "2")]
+        page = await self.store.search(scope, "Patient", query)
+        return _person(page.matches[0].resource, number) if page.matches else None
+
+    async def for_patient(self, number: str, *, acting_for: str | None = None) -> tuple[Scope, Person, Person]:
+        """(scope, who asks, whose things) for a person logged in with `number`, for themselves or for the one
+        with number `acting_for`. Raises Refused (FAM-01, FAM-02, FAM-16), LookupError for no such person."""
+        person = await self.person(number)
+        if person is None:
+            raise LookupError("no such person")
+        if acting_for is None or acting_for == number:
+            decision = own_access(person.born, today(self.clock), dead=person.dead)
+            if not decision.allowed:
+                await self._refuse(person, person, decision)
+            actor = Actor(ActorKind.PATIENT, person.id, person.name, role="pasient")
+            return self._patient_scope(actor, decision.ground, person.id), person, person
+        child = await self.person(acting_for)
+        if child is None or self._families is None:
+            raise LookupError("no such person")
+        facts = await self._families.parenthood(number, acting_for)
+        decision = parental_access(child.born, today(self.clock), facts)
+        if person.dead or not decision.allowed:
+            await self._refuse(person, child, decision)
+        actor = Actor(ActorKind.REPRESENTATIVE, person.id, person.name, role="forelder")
+        return self._patient_scope(actor, decision.ground, child.id), person, child
+
+    async def for_session(self, person_id: str, patient_id: str) -> Scope:
+        """The scope of a running session, decided anew at every request, by the clock (FAM-15).
+
+        Raises Refused, LookupError.
+        """
+        scope = self.for_system("identity")
+        number = national_number((await self.store.read(scope, "Patient", person_id)).resource)
+        other = None
+        if patient_id != person_id:
+            other = national_number((await self.store.read(scope, "Patient", patient_id)).resource)
+        return (await self.for_patient(number, acting_for=other))[0]
+
+    def _patient_scope(self, actor: Actor, ground: Ground, patient: str) -> Scope:
+        return Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient)
+
+    async def _refuse(self, person: Person, patient: Person, decision: Decision) -> None:
+        actor = Actor(ActorKind.PATIENT, person.id, person.name)
+        scope = self._patient_scope(actor, decision.ground, patient.id)
+        key = resource_key("Patient", patient.id)
+        await scope.record(Disclosure(Interaction.READ, "Patient", [patient.id], [key], allowed=False), None)
+        raise Refused(decision)
+
+    async def positions(self, hpr: str) -> list[Position]:
+        """Where a health worker with this HPR number works now."""
+        scope = self.for_system("identity")
+        page = await self.store.search(
+            scope,
+            "PractitionerRole",
+            [
+                ("practitioner.identifier", f"{HPR}|{hpr}"),
+                ("active", "true"),
+                ("_include", "PractitionerRole:practitioner"),
+                ("_include", "PractitionerRole:organization"),
+            ],
+        )
+        others = {e.stored.reference: e.stored.resource for e in page.entries if e.mode == "include"}
+        found = []
+        for match in page.matches:
+            role = match.resource
+            practitioner = others.get(role["practitioner"]["reference"])
+            unit = others.get(role.get("organization", {}).get("reference", ""))
+            if practitioner is None or unit is None:
+                continue
+            code = next(
+                (
+                    c["code"]
+                    for r in role.get("code", ())
+                    for c in r.get("coding", ())
+                    if c.get("system") == ROLE_SYSTEM
+                ),
+                "secretary",
+            )
+            text = next((str(r["text"]) for r in role.get("code", ()) if r.get("text")), code)
+            found.append(
+                Position(
+                    hpr, name_of(practitioner), _ROLES.get(code, StaffRole.SECRETARY), text, unit["id"], unit["name"]
+                )
+            )
+        return found
+
+    async def for_staff(self, hpr: str, unit: str | None = None, purpose: str = "TREAT") -> tuple[Scope, Position]:
+        """(scope, position) for a health worker in `unit` (an Organization's id; None: the first).
+
+        Raises LookupError for one who does not work there.
+        """
+        for position in await self.positions(hpr):
+            if unit is None or position.unit == unit:
+                return self.staff_scope(position, purpose), position
+        raise LookupError("does not work there")
+
+    def staff_scope(self, position: Position, purpose: str = "TREAT") -> Scope:
+        """The scope of a position that `positions` found."""
+        ground = grounds.TREATMENT if position.role is StaffRole.CLINICIAN else grounds.ADMINISTRATION
+        actor = Actor(
+            ActorKind.STAFF, position.hpr, position.name, position.role_text, position.unit, position.unit_name
+        )
+        return Scope(actor, ground, purpose, self.log, self.clock, types=staff_types(position.role))
+
+
+def _person(resource: dict[str, Any], number: str) -> Person:
+    born = date.fromisoformat(resource["birthDate"])
+    dead = resource.get("deceasedDateTime") is not None or resource.get("deceasedBoolean") is True
+    languages = [
+        c.get("code", "")
+        for one in resource.get("communication", ())
+        if one.get("preferred")
+        for c in one.get("language", {}).get("coding", ())
+    ]
+    language = (languages[0].split("-")[0] if languages else "nb") or "nb"
+    return Person(resource["id"], name_of(resource), born, dead, number, language)
+
+
+async def portal_uses(connection: Any, patients: list[int]) -> dict[int, Any]:
+    """When each patient (by rid) agreed to use the portal and last logged in (LET-01). Missing: never."""
+    rows = await connection.fetch(
+        "select patient, consented, last_login from trust_portal_use where patient = any($1::bigint[])", patients
+    )
+    return {row["patient"]: row for row in rows}
+
+
+async def note_portal_use(connection: Any, patient: int, now: Any) -> None:
+    """A patient logged in: they use the portal from now on."""
+    await connection.execute(
+        "insert into trust_portal_use (patient, consented, last_login) values ($1, $2, $2)"
+        " on conflict (patient) do update set last_login = excluded.last_login",
+        patient, now,
+    )  # fmt: skip

@@ -1,0 +1,200 @@
+"""Logging in and out in a browser, and the middleware that puts session and scope on every page's request.
+
+The two sides are alike but for the provider: patients by ID-porten, staff by HelseID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from varde.db import Database
+from varde.fhir.keys import resource_key
+from varde.trust.access import Access, Person, Refused, note_portal_use
+from varde.trust.oidc import LoginRefused, Provider, ProviderUnavailable
+from varde.trust.persons import is_national_number
+from varde.trust.sessions import COOKIE, Session, Sessions
+
+PID = "pid"
+STAFF_HPR = "helseid://claims/hpr/hpr_number"
+_STATE_COOKIE = "varde_login"
+_log = structlog.get_logger("varde.login")
+
+
+def _local(path: str | None) -> str:
+    ok = bool(path) and path[0] == "/" and path[1:2] not in {"/", "\\"} and path.isprintable()  # type: ignore[index, union-attr]
+    return path if ok and path is not None else "/"
+
+
+class Login:
+    """The routes of logging in and out."""
+
+    def __init__(
+        self,
+        database: Database,
+        access: Access,
+        sessions: Sessions,
+        patients: Provider,
+        staff: Provider,
+        *,
+        secure: bool,
+    ) -> None:
+        self._database = database
+        self._access = access
+        self._sessions = sessions
+        self._providers = {"patient": patients, "staff": staff}
+        self._secure = secure
+
+    def routes(self) -> list[BaseRoute]:
+        """/login, /arbeid/login and their callbacks, /logout, and the choice of whom to act for."""
+        return [
+            Route("/login", self._start("patient")),
+            Route("/login/callback", self._callback("patient")),
+            Route("/arbeid/login", self._start("staff")),
+            Route("/arbeid/login/callback", self._callback("staff")),
+            Route("/logout", self._logout, methods=["GET", "POST"]),
+        ]
+
+    def _start(self, kind: str) -> Any:
+        async def start(request: Request) -> Response:
+            try:
+                started = await self._providers[kind].start()
+            except (ProviderUnavailable, LoginRefused) as error:
+                _log.warning("login.provider", side=kind, reason=str(error))
+                return _problem("provider")
+            async with self._database.connection() as connection:
+                await connection.execute(
+                    "insert into trust_login (state_digest, kind, nonce, verifier, return_to, created)"
+                    " values ($1, $2, $3, $4, $5, $6)",
+                    sha256(started.state.encode()).digest(), kind, started.nonce, started.verifier,
+                    _local(request.query_params.get("til")), self._access.clock.now(),
+                )  # fmt: skip
+            response = RedirectResponse(started.url, 303)
+            # Ties the answer to this browser: a stolen code and state are of no use in another.
+            response.set_cookie(
+                _STATE_COOKIE, started.state, max_age=3600, httponly=True, samesite="lax", secure=self._secure
+            )
+            return response
+
+        return start
+
+    def _callback(self, kind: str) -> Any:
+        async def callback(request: Request) -> Response:
+            query = request.query_params
+            state = query.get("state", "")
+            async with self._database.connection() as connection:
+                login = await connection.fetchrow(
+                    "delete from trust_login where state_digest = $1 and kind = $2 returning *",
+                    sha256(state.encode()).digest(), kind,
+                )  # fmt: skip
+            if login is None or request.cookies.get(_STATE_COOKIE) != state:
+                return _problem("old")
+            if "code" not in query:
+                return RedirectResponse("/" if kind == "patient" else "/arbeid/login", 303)
+            try:
+                claims, id_token = await self._providers[kind].finish(
+                    query["code"], query.get("iss"), login["nonce"], login["verifier"]
+                )
+                secret = await (self._patient if kind == "patient" else self._staff)(claims, id_token)
+            except ProviderUnavailable as error:
+                _log.warning("login.provider", side=kind, reason=str(error))
+                return _problem("provider")
+            except LoginRefused as error:
+                _log.warning("login.refused", side=kind, reason=str(error))
+                return _problem("refused")
+            except Refused as refused:
+                return _problem(refused.decision.why)
+            except LookupError:
+                return _problem("unknown")
+            target = login["return_to"]
+            if kind == "staff" and not target.startswith(("/arbeid", "/drift")):
+                target = "/arbeid"
+            response = RedirectResponse(target, 303)
+            response.delete_cookie(_STATE_COOKIE)
+            response.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=self._secure, path="/")
+            return response
+
+        return callback
+
+    async def _patient(self, claims: Mapping[str, Any], id_token: str) -> str:
+        number = str(claims.get(PID, ""))
+        if not is_national_number(number):
+            raise LoginRefused("no pid")
+        scope, person, _ = await self._access.for_patient(number)
+        return await self._begin_patient(scope.actor.kind.value, person, person, id_token)
+
+    async def _begin_patient(self, kind: str, person: Person, patient: Person, id_token: str | None) -> str:
+        async with self._database.transaction() as connection:
+            await note_portal_use(connection, resource_key("Patient", person.id), self._access.clock.now())
+            return await self._sessions.start(
+                connection, kind=kind, person=person.id, patient=patient.id, display_name=person.name,
+                acting_for_name=patient.name if patient.id != person.id else None, id_token=id_token,
+            )  # fmt: skip
+
+    async def _staff(self, claims: Mapping[str, Any], id_token: str) -> str:
+        _, position = await self._access.for_staff(str(claims.get(STAFF_HPR, "")))
+        async with self._database.transaction() as connection:
+            return await self._sessions.start(
+                connection, kind="staff", person=position.hpr, display_name=position.name, unit=position.unit,
+                unit_name=position.unit_name, role=position.role.value, id_token=id_token,
+            )  # fmt: skip
+
+    async def _logout(self, request: Request) -> Response:
+        session: Session | None = getattr(request.state, "session", None)
+        target = None
+        if session is not None:
+            await self._sessions.end(session.digest)
+            side = "staff" if session.kind == "staff" else "patient"
+            base = self._providers[side].client.redirect_uri.split("/login")[0].removesuffix("/arbeid")
+            target = self._providers[side].logout_url(session.id_token, f"{base}/")
+        response = RedirectResponse(target or "/", 303)
+        response.delete_cookie(COOKIE, path="/")
+        return response
+
+
+def _problem(why: str) -> Response:
+    return RedirectResponse(f"/login/problem?hvorfor={quote(why)}", 303)
+
+
+class SessionMiddleware:
+    """Puts `session` and `scope` on `request.state` of every page; None when nobody is logged in."""
+
+    def __init__(self, app: Any, sessions: Sessions, access: Access) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._access = access
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        if scope["type"] == "http":
+            state = scope.setdefault("state", {})
+            state["session"] = state["scope"] = None
+            secret = Request(scope).cookies.get(COOKIE)
+            if secret:
+                await self._fill(state, secret)
+        await self._app(scope, receive, send)
+
+    async def _fill(self, state: dict[str, Any], secret: str) -> None:
+        session = await self._sessions.find(secret)
+        if session is None:
+            return
+        try:
+            state["scope"] = await self._scope(session)
+        except (Refused, LookupError):
+            # Something changed since the login: the person died, left the unit, came of age (FAM-15).
+            await self._sessions.end(session.digest)
+            return
+        state["session"] = session
+
+    async def _scope(self, session: Session) -> Any:
+        if session.kind == "staff":
+            scope, _ = await self._access.for_staff(session.person, session.unit)
+            return scope
+        return await self._access.for_session(session.person, session.patient or session.person)

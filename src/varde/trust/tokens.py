@@ -1,0 +1,164 @@
+"""Bearer tokens for the FHIR API, and what they grant. SMART scopes and the demo's own tokens map to the same
+grant, so that there is one authoriser. HelseID's tokens come with issue 4's full resource server.
+
+The demo's tokens are signed with a key in the demo's folder and accepted in demo mode only.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from varde.clock import Clock
+from varde.fhir.definitions import is_type
+from varde.fhir.gate import Gate
+from varde.fhir.rest import Unauthorized
+from varde.trust import grounds
+from varde.trust.access import Access, Refused
+from varde.trust.oidc import load_key
+from varde.trust.scope import Scope
+
+AUDIENCE = "varde-fhir"
+ISSUER = "urn:varde:demo"
+_LIFETIME = 3600
+_CACHE = 2000
+_SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)(?:\?\S*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What scopes allow: types that may be read and written; None for all."""
+
+    read: frozenset[str] | None
+    write: frozenset[str] | None
+
+
+def parse_scopes(text: str) -> Grant:
+    """SMART scopes of version 1 (`system/*.read`) and 2 (`patient/Observation.rs`) as a grant.
+
+    Words that are no resource scopes (openid, launch…) grant nothing.
+    """
+    read: set[str] = set()
+    write: set[str] = set()
+    for word in text.split():
+        match = _SCOPE.fullmatch(word)
+        if not match or not (match[2] == "*" or is_type(match[2])):
+            continue
+        rights = match[3]
+        if rights in {"read", "*"} or (rights not in {"write"} and set(rights) & set("rs")):
+            read.add(match[2])
+        if rights in {"write", "*"} or (rights not in {"read"} and set(rights) & set("cud")):
+            write.add(match[2])
+    return Grant(None if "*" in read else frozenset(read), None if "*" in write else frozenset(write))
+
+
+class DemoTokens:
+    """Makes tokens for the running demo (`varde token`) and reads them."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._key: ECKey = load_key(folder / "demo-token-key.json")
+        self._clock = clock
+
+    def make(self, claims: Mapping[str, Any]) -> str:
+        """A signed token with these claims, good for an hour of the demo's clock."""
+        now = int(self._clock.now().timestamp())
+        full = {
+            **claims,
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "iat": now,
+            "exp": now + _LIFETIME,
+            "jti": secrets.token_hex(8),
+        }
+        return jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": self._key.kid}, full, self._key)
+
+    def read(self, token: str) -> dict[str, Any]:
+        """The claims of a good token. Raises Unauthorized."""
+        try:
+            read = jwt.decode(token, self._key, algorithms=["ES256"])
+        except (JoseError, ValueError):
+            raise _refused("the token's signature does not hold") from None
+        claims = dict(read.claims)
+        now = self._clock.now().timestamp()
+        if read.header.get("typ") != "at+jwt" or claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
+            raise _refused("the token is not for this API")
+        if not isinstance(claims.get("exp"), int) or claims["exp"] < now:
+            raise _refused("the token has expired")
+        return claims
+
+
+def _refused(why: str) -> Unauthorized:
+    error = Unauthorized.of(why)
+    assert isinstance(error, Unauthorized)
+    error.challenge = 'Bearer realm="fhir", error="invalid_token"'
+    return error
+
+
+class Authenticator:
+    """From the headers of an API request to the gate of its answer."""
+
+    def __init__(self, access: Access, tokens: DemoTokens | None) -> None:
+        self._access = access
+        self._tokens = tokens
+        self._known: OrderedDict[str, tuple[float, Scope]] = OrderedDict()
+
+    async def __call__(self, headers: Mapping[str, str], method: str, path: str) -> Gate:
+        """The gate for a request. Raises Unauthorized."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not token:
+            raise Unauthorized.of("a bearer token is needed")
+        if self._tokens is None:
+            raise _refused("no issuer of tokens is set up")
+        now = self._access.clock.now().timestamp()
+        known = self._known.get(token)
+        # A minute: what a person may see is decided anew by then at the latest.
+        if known is not None and known[0] > now:
+            return known[1]
+        claims = self._tokens.read(token)
+        try:
+            scope = await self._scope(claims)
+        except (Refused, LookupError):
+            raise _refused("the token's holder is not let in") from None
+        self._known[token] = (min(float(claims["exp"]), now + 60), scope)
+        if len(self._known) > _CACHE:
+            self._known.popitem(last=False)
+        return scope
+
+    async def _scope(self, claims: Mapping[str, Any]) -> Scope:
+        kind = claims.get("kind")
+        if kind == "person":
+            return (await self._access.for_patient(claims["pid"], acting_for=claims.get("for")))[0]
+        if kind == "staff":
+            return (await self._access.for_staff(claims["hpr"], claims.get("unit"), claims.get("purpose") or "TREAT"))[
+                0
+            ]
+        if kind == "system":
+            grant = parse_scopes(str(claims.get("scope", "")))
+            return self._access.for_system(
+                str(claims["name"]), grounds.RECORD_SYSTEM, types=grant.read, write_types=grant.write
+            )
+        raise LookupError("an unknown kind of token")
+
+
+def smart_configuration(base: str, issuer: str) -> dict[str, Any]:
+    """What /.well-known/smart-configuration answers with (SMART App Launch 2.2), as far as it works."""
+    capabilities: Sequence[str] = ("permission-v1", "permission-v2", "client-confidential-asymmetric")
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/auth",
+        "token_endpoint": f"{issuer}/token",
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "grant_types_supported": ["authorization_code"],
+        "code_challenge_methods_supported": ["S256"],
+        "scopes_supported": ["openid", "system/*.rs", "system/*.cruds", "patient/*.rs"],
+        "capabilities": list(capabilities),
+    }
