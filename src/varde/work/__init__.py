@@ -1,1 +1,1 @@
-""""""
+"""What happens later and what leaves: jobs, outbox, receipts. No service and no outside system lives here."""
