@@ -1,0 +1,50 @@
+# Sets Varde up, runs it, checks it and tests it on a fresh Debian machine with Python 3.11 or newer.
+# The settings VARDE_DATA and VARDE_DATABASE_URL are honoured: see src/varde/settings.py.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+STAMPS := .venv/stamps
+
+.PHONY: setup check test lock
+
+setup: $(STAMPS)/python $(STAMPS)/node $(STAMPS)/fhir $(STAMPS)/web
+
+# uv lives in an environment of its own: Debian's Python refuses pip outside one (PEP 668).
+$(STAMPS)/python: requirements.lock pyproject.toml
+	uv=$$(command -v uv || true); \
+	if [ -z "$$uv" ]; then $(PYTHON) -m venv .uv && .uv/bin/pip install -q uv; uv=.uv/bin/uv; fi; \
+	[ -d .venv ] || "$$uv" venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
+	"$$uv" pip sync -q --python $(BIN)/python requirements.lock; \
+	"$$uv" pip install -q --python $(BIN)/python --no-deps -e .
+	mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/node: package-lock.json package.json | $(STAMPS)/python
+	command -v npm >/dev/null || { echo "Varde needs Node 20 or newer with npm to set up its pages: apt-get install nodejs npm" >&2; exit 1; }
+	[ -L node_modules ] || npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py) $(STAMPS)/node
+	$(BIN)/python -m varde.fhir.build
+	touch $@
+
+$(STAMPS)/web: $(wildcard src/varde/web/build.py) $(STAMPS)/node
+	$(BIN)/python -m varde.web.build
+	touch $@
+
+check: setup
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_house.py
+
+test: setup
+	command -v chromium >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium: install the package chromium as root" >&2; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium; }
+	$(BIN)/pytest
+
+lock: setup
+	uv=$$(command -v uv || echo .uv/bin/uv); \
+	"$$uv" pip compile -q --universal --generate-hashes --python-version 3.11 --group dev pyproject.toml \
+	  -o requirements.lock --custom-compile-command "make lock"
