@@ -192,18 +192,20 @@ def organisations(maker: Maker) -> tuple[list[Resource], list[Unit]]:
                     stable_id(maker.random), f"{name}, {hospital.name}", hospital, trust, stable_id(maker.random)
                 )
                 units.append(unit)
-                phone = f"+47 77 6{maker.random.randrange(10)} {maker.random.randrange(10, 99)} {maker.random.randrange(10, 99)}"
+                digits = [maker.random.randrange(10), *(maker.random.randrange(10, 99) for _ in range(2))]
+                phone = f"+47 77 6{digits[0]} {digits[1]} {digits[2]}"
                 ward = _organisation(unit.id, unit.name, hospital_id, maker, address)
                 ward["telecom"] = [{"system": "phone", "value": phone}]
                 out.append(ward)
                 floor = maker.random.randrange(1, 9)
+                door = f"rom {floor}{maker.random.randrange(10, 40)}"
                 out.append(
                     {
                         "resourceType": "Location",
                         "id": unit.location,
                         "status": "active",
                         "name": f"{hospital.name}, {floor}. etasje",
-                        "description": f"Inngang {maker.random.choice('ABC')}, {floor}. etasje, rom {floor}{maker.random.randrange(10, 40)}",
+                        "description": f"Inngang {maker.random.choice('ABC')}, {floor}. etasje, {door}",
                         "address": address,
                         "managingOrganization": {"reference": f"Organization/{unit.id}"},
                     }

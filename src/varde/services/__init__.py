@@ -18,11 +18,13 @@ from varde.settings import Settings
 
 if TYPE_CHECKING:
     from varde.edges.registers import Registers
+    from varde.fhir.model import Projection
     from varde.fhir.store import Store
     from varde.trust.access import Access
     from varde.trust.scope import Scope
     from varde.work.jobs import Handler
     from varde.work.journey import Journey
+    from varde.work.outbox import Receiver
     from varde.work.reconcile import Check
 
 
@@ -69,8 +71,14 @@ class Service:
     """(path, message id) of entries in the patient's menu."""
     staff_menu: Sequence[tuple[str, str]] = ()
     handlers: Callable[[Platform], Sequence[Handler]] = lambda platform: ()
-    receipts: Callable[[Platform], Mapping[str, Callable[..., Awaitable[None]]]] = lambda platform: {}
-    """Edge name -> async (connection, message, receipt): called in the transaction that stores it."""
+    operator_routes: Callable[[Platform], Sequence[BaseRoute]] = lambda platform: ()
+    """Mounted under /drift."""
+    public_routes: Callable[[Platform], Sequence[BaseRoute]] = lambda platform: ()
+    """Open to everybody: the status page."""
+    receipts: Callable[[Platform], Mapping[str, Receiver]] = lambda platform: {}
+    """Edge name -> what the service does when a receipt comes, in the transaction that stores it."""
+    projections: Sequence[Projection] = ()
+    """Derived tables of the service, kept in the store's own transaction."""
     checks: Callable[[Platform], Sequence[Check]] = lambda platform: ()
     """Reconciliation: what should have happened against what did."""
     journeys: Sequence[Journey] = ()

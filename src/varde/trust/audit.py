@@ -122,8 +122,8 @@ class AuditLog:
 
     async def stop(self) -> None:
         """End the flusher, after what waits is written."""
-        while self._waiting:
-            await asyncio.sleep(0.001)
+        if self._waiting:
+            await asyncio.wait([done for _, done in self._waiting])
         if self._task is not None:
             self._task.cancel()
 

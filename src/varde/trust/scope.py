@@ -22,9 +22,9 @@ RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
 
 DIRECTORY = frozenset(
     {
-        "Organization", "Practitioner", "PractitionerRole", "HealthcareService", "Location", "Endpoint", "Questionnaire",
-        "ValueSet", "CodeSystem", "ConceptMap", "StructureDefinition", "SearchParameter", "ActivityDefinition",
-        "PlanDefinition", "Schedule", "Slot",
+        "Organization", "Practitioner", "PractitionerRole", "HealthcareService", "Location", "Endpoint",
+        "Questionnaire", "ValueSet", "CodeSystem", "ConceptMap", "StructureDefinition", "SearchParameter",
+        "ActivityDefinition", "PlanDefinition", "Schedule", "Slot",
     }
 )  # fmt: skip
 """Types that tell of no patient: everybody who is let in may read them."""

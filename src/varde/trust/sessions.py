@@ -59,9 +59,9 @@ class Sessions:
         """A new session with the fields of Session but digest and csrf; the secret for the cookie."""
         secret, now = secrets.token_urlsafe(32), self._clock.now()
         columns = {**values, "digest": _digest(secret), "csrf": secrets.token_urlsafe(24), "created": now, "seen": now}
-        names = list(columns)
+        places = ", ".join(f"${n + 1}" for n in range(len(columns)))
         await connection.execute(
-            f"insert into trust_session ({', '.join(names)}) values ({', '.join(f'${n + 1}' for n in range(len(names)))})",
+            f"insert into trust_session ({', '.join(columns)}) values ({places})",
             *columns.values(),
         )
         return secret
