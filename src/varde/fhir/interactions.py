@@ -18,8 +18,8 @@ import orjson
 from varde.fhir import splice
 from varde.fhir.bundle import process, written_entry
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, PreconditionFailed
-from varde.fhir.gate import Gate, Interaction
+from varde.fhir.errors import BadRequest, FhirError, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
+from varde.fhir.gate import Disclosure, Gate, Interaction
 from varde.fhir.model import Page, Stored, Written
 from varde.fhir.patch import apply_patch
 from varde.fhir.search.dates import date_range
@@ -143,7 +143,8 @@ class Interactions:
 
     async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
         if not gate.allows(Interaction.PATCH, kind):
-            raise NotFound.of(ABSENT)
+            await gate.record(Disclosure(Interaction.PATCH, kind, [], [], allowed=False), None)
+            raise Forbidden.of("this is not open to you")
         content_type = request.headers.get("content-type", "").split(";")[0].strip()
 
         async def within(connection: Any) -> Written:
