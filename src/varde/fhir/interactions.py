@@ -18,8 +18,8 @@ import orjson
 from varde.fhir import splice
 from varde.fhir.bundle import process, written_entry
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, FhirError, Forbidden, MethodNotAllowed, NotFound, PreconditionFailed
-from varde.fhir.gate import Disclosure, Gate, Interaction
+from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, PreconditionFailed
+from varde.fhir.gate import Gate, Interaction
 from varde.fhir.model import Page, Stored, Written
 from varde.fhir.patch import apply_patch
 from varde.fhir.search.dates import date_range
@@ -102,6 +102,7 @@ class Interactions:
             await self.store.conditional_delete(gate, kind, condition, connection=request.connection)
             return Answer(204)
         if request.method == "PATCH":
+            await self.store.admit(gate, Interaction.PATCH, kind)
             page = await self.store.search(gate, kind, f"{condition}&_count=2", connection=request.connection)
             if len(page.matches) != 1:
                 raise PreconditionFailed.of("the condition must match exactly one resource")
@@ -142,9 +143,7 @@ class Interactions:
         return self._written(request, written)
 
     async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
-        if not gate.allows(Interaction.PATCH, kind):
-            await gate.record(Disclosure(Interaction.PATCH, kind, [], [], allowed=False), None)
-            raise Forbidden.of("this is not open to you")
+        await self.store.admit(gate, Interaction.PATCH, kind)
         content_type = request.headers.get("content-type", "").split(";")[0].strip()
 
         async def within(connection: Any) -> Written:
