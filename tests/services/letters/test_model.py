@@ -58,6 +58,7 @@ def any_letter(draw: random.Random) -> Letter:
         deadline=sometimes(moment()),  # type: ignore[arg-type]
         reminder=sometimes(moment()),  # type: ignore[arg-type]
         batch=sometimes(text()),  # type: ignore[arg-type]
+        restrictions=draw.choice([(), ("NORN_FORANS",)]),
         replaces=sometimes(new_id()),  # type: ignore[arg-type]
         replaced_by=sometimes(new_id()),  # type: ignore[arg-type]
         withdrawn_reason=draw.choice(["", text()]),
@@ -81,10 +82,11 @@ def test_let_50_every_state_has_its_status() -> None:
 
 @pytest.mark.parametrize("state", list(State))
 def test_only_a_letter_not_sent_is_hidden_from_the_patient(state: State) -> None:
-    letter = replace(any_letter(random.Random(1)), state=state)
-    labels = model.to_fhir(letter)["meta"].get("security", [])
-    hidden = any(label["code"] == "NORU" for label in labels)
-    assert hidden == (state in (State.DRAFT, State.WAITING))
+    for sent in (NOW, None):
+        letter = replace(any_letter(random.Random(1)), state=state, sent=sent)
+        labels = model.to_fhir(letter)["meta"].get("security", [])
+        hidden = any(label["code"] == "NORU" for label in labels)
+        assert hidden == (state in (State.DRAFT, State.WAITING) or sent is None)
 
 
 def test_let_53_the_same_key_gives_the_same_id_in_the_patients_bucket() -> None:
@@ -117,7 +119,10 @@ def test_what_a_person_must_see_to_is_read_back(done: bool) -> None:
 
 def test_let_54_let_11_document_and_flag_are_valid() -> None:
     letter = any_letter(random.Random(3))
-    document = model.printed_document(letter, b"%PDF", NOW)
+    document = model.printed_document(letter, b"%PDF", NOW, "digest")
     validate(document)
     assert model.printed_pdf(document) == b"%PDF"
-    validate(model.address_flag(letter.subject, NOW))
+    for digest in ("", "abc"):
+        flag = model.address_flag(letter.subject, NOW, digest)
+        validate(flag)
+        assert model.flagged_address(flag) == digest

@@ -120,6 +120,8 @@ class Letter:
     """When the print batch that takes it, unopened, closes."""
     reminder: datetime | None = None
     batch: str | None = None
+    restrictions: Sequence[str] = ()
+    """Codes of 9603 that what it is about carries: not for the parents (FAM-04) …"""
     replaces: str | None = None
     replaced_by: str | None = None
     withdrawn_reason: str = ""
@@ -131,6 +133,11 @@ class Letter:
     def opened(self) -> bool:
         """Whether somebody who may act for the patient has seen the content (LET-06)."""
         return bool(self.openings)
+
+    @property
+    def shown(self) -> bool:
+        """Whether it was ever the patient's to see: not before it is sent, nor when it could not be."""
+        return self.state not in (State.DRAFT, State.WAITING) and self.sent is not None
 
     @property
     def since(self) -> datetime | None:
@@ -170,8 +177,9 @@ def instant(moment: datetime) -> str:
 def to_fhir(letter: Letter) -> dict[str, Any]:
     """The letter as a Communication."""
     meta: dict[str, Any] = {"tag": _tags(letter)}
-    if letter.state in (State.DRAFT, State.WAITING):
-        meta["security"] = [{"system": RESTRICTION, "code": NOT_YET}]
+    labels = [*letter.restrictions, *([] if letter.shown else [NOT_YET])]
+    if labels:
+        meta["security"] = [{"system": RESTRICTION, "code": code} for code in labels]
     resource: dict[str, Any] = {
         "resourceType": "Communication",
         "id": letter.id,
@@ -241,6 +249,11 @@ def from_fhir(resource: Mapping[str, Any]) -> Letter:
         deadline=_moment(one_of.get("deadline")),
         reminder=_moment(one_of.get("reminder")),
         batch=one_of.get("batch"),
+        restrictions=tuple(
+            label["code"]
+            for label in resource["meta"].get("security", ())
+            if label.get("system") == RESTRICTION and label["code"] != NOT_YET
+        ),
         replaces=_linked(found.get("replaces")),
         replaced_by=_linked(found.get("replaced-by")),
         withdrawn_reason=(resource.get("statusReason") or {}).get("text", ""),
@@ -357,7 +370,7 @@ def _opening(extension: Mapping[str, Any]) -> Opened:
     return Opened(who.reference.removeprefix("Patient/"), who.name, at, parts["for-another"])
 
 
-# ------------------------------------------------------------------------------ what follows a letter: task, flag, print
+# ------------------------------------------------------------- what follows a letter: task, flag, paper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,12 +442,13 @@ def problem_from_fhir(task: Mapping[str, Any]) -> Problem:
     )
 
 
-def address_flag(patient: Party, at: datetime) -> dict[str, Any]:
-    """LET-11: mail came back. One flag a patient, set anew when it is so again."""
-    identifier = patient.reference.removeprefix("Patient/")
+def address_flag(patient: Party, at: datetime, digest: str = "") -> dict[str, Any]:
+    """LET-11: mail came back. One flag a patient, set anew when it is so again. `digest` marks the address without
+    telling it, so that the flag speaks of that address alone; empty: of whichever they have."""
     return {
         "resourceType": "Flag",
-        "id": letter_id("", ADDRESS_WRONG, identifier),
+        "id": flag_id(patient.reference.removeprefix("Patient/")),
+        "extension": [{"url": EXTENSION + "address", "valueString": digest or "-"}],
         "status": "active",
         "category": [
             {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/flag-category", "code": "contact"}]}
@@ -445,11 +459,23 @@ def address_flag(patient: Party, at: datetime) -> dict[str, Any]:
     }
 
 
-def printed_document(letter: Letter, pdf: bytes, at: datetime) -> dict[str, Any]:
-    """The exact PDF that was handed to print, as a DocumentReference (LET-54)."""
+def flag_id(patient: str) -> str:
+    """Id of a patient's flag "address wrong"."""
+    return letter_id("", ADDRESS_WRONG, patient)
+
+
+def flagged_address(flag: Mapping[str, Any]) -> str:
+    """The digest in a flag; empty when it speaks of any address."""
+    value = str(_value(flag["extension"][0])) if flag.get("extension") else ""
+    return "" if value == "-" else value
+
+
+def printed_document(letter: Letter, pdf: bytes, at: datetime, digest: str) -> dict[str, Any]:
+    """The exact PDF that was handed to print, as a DocumentReference (LET-54). `digest` marks where it went."""
     return {
         "resourceType": "DocumentReference",
         "id": printed_id(letter),
+        "extension": [{"url": EXTENSION + "address", "valueString": digest or "-"}],
         "language": letter.language,
         "status": "current",
         "docStatus": "final",
