@@ -92,7 +92,7 @@ async def read_unit(platform: Platform, connection: Any, unit: str) -> Unit:
         following = reference.removeprefix("Organization/") if reference.startswith("Organization/") else None
     ward, trust = line[0], line[-1]
     hospital = str(line[1]["name"]) if len(line) > 2 else ""
-    address = next((one for org in line for one in org.get("address", ())), {})
+    address: Mapping[str, Any] = next((one for org in line for one in org.get("address", ())), {})
     return Unit(
         party=Party(f"Organization/{unit}", str(ward["name"])),
         trust=str(trust["name"]),
@@ -208,8 +208,7 @@ def _day(text: Any) -> date | None:
 
 
 def _telecom(organisation: Mapping[str, Any], system: str) -> str:
-    found = (one for one in organisation.get("telecom", ()) if one.get("system") == system)
-    return str(next(found, {}).get("value", ""))
+    return next((str(one["value"]) for one in organisation.get("telecom", ()) if one.get("system") == system), "")
 
 
 def _lines(address: Mapping[str, Any]) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ SERVICE = "letters"
 ACTOR = "Varde"
 """Who a change is by, when it is by the clock and not by a person (LET-50)."""
 
+MOST_READERS = 6
+"""Of one letter: a young person and everyone with parental responsibility."""
+
 READ = frozenset({"Appointment", "Communication", "DocumentReference", "Flag", "Location", "Organization", "Patient",
                   "ServiceRequest", "Task"})  # fmt: skip
 WRITTEN = frozenset({"Communication", "DocumentReference", "Flag", "Task"})
@@ -96,3 +99,19 @@ def letter_of_key(key: str) -> str | None:
     """Id of the letter that a message's key is about; None for a key that is not of letters."""
     parts = key.split(":")
     return parts[1] if len(parts) > 2 and parts[0] == "letter" else None
+
+
+def waiting_keys(letter_id: str) -> list[str]:
+    """Keys of every job that waits for an unopened letter, the print job with them."""
+    deadline = deadline_key(letter_id)
+    return [remind_key(letter_id), f"{remind_key(letter_id)}:again", deadline, f"{deadline}:again",
+            print_job_key(letter_id)]  # fmt: skip
+
+
+def message_keys(letter_id: str) -> list[str]:
+    """Keys of every notification and reminder of a letter, to each reader it may have and by either way."""
+    found = []
+    for place in range(MOST_READERS):
+        found += [notify_key(letter_id, way, place) for way in ("", "sms", "email")]
+        found.append(remind_key(letter_id, place))
+    return found

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
-from varde.fhir.keys import bucket_of
+from varde.fhir.keys import bucket_of, resource_key
 from varde.services.letters.rules import Channel, State
 
 KEY = "https://varde.no/fhir/NamingSystem/letter-key"
@@ -148,6 +148,11 @@ class Letter:
     def patient(self) -> str:
         """Id of the Patient it is about."""
         return self.subject.reference.removeprefix("Patient/")
+
+    @property
+    def patient_key(self) -> int:
+        """rid of that Patient."""
+        return resource_key("Patient", self.patient)
 
     @property
     def unit_id(self) -> str:
@@ -394,6 +399,20 @@ class Problem:
         """The task's id, the same for the same key."""
         patient = self.patient.reference.removeprefix("Patient/")
         return letter_id(self.unit.reference, f"task {self.key}", patient)
+
+
+def problem_of(letter: Letter, kind: str, at: datetime, detail: str = "") -> Problem:
+    """What a person must see to about a letter. `kind` is a key of staff.PROBLEMS."""
+    return Problem(
+        key=f"{letter.id}:{kind}",
+        problem=kind,
+        unit=letter.unit,
+        patient=letter.subject,
+        title=letter.title,
+        at=at,
+        letter=letter.id,
+        detail=detail,
+    )
 
 
 def problem_to_fhir(item: Problem) -> dict[str, Any]:

@@ -8,21 +8,21 @@ the outbox row are one transaction (LET-54, LET-56).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from varde.edges.registers import PostalAddress
 from varde.services.letters import keeping, model, people, rules, sending
 from varde.services.letters.cases import NO_LETTER, NOT_FOR_PARENTS, read_unit, start_of
 from varde.services.letters.document import Document
 from varde.services.letters.envelope import Envelope, envelope
 from varde.services.letters.keeping import ACTOR
 from varde.services.letters.model import Letter
+from varde.services.letters.pdf import pdf
 from varde.services.letters.people import Known
-from varde.services.letters.pdf import pages, pdf
 from varde.services.letters.rules import Action, Channel, Route, State
 from varde.work import jobs, outbox
 from varde.work.jobs import Job
@@ -30,6 +30,9 @@ from varde.work.outbox import Dispatch
 
 if TYPE_CHECKING:
     from varde.services import Platform
+
+_PAGE = re.compile(rb"/Type\s*/Page\b")
+"""A page in a PDF whose page tree is not compressed, as `pdf.py` makes it."""
 
 PRINT = "letters.print"
 POST = "post"
@@ -72,18 +75,14 @@ async def post_unopened(platform: Platform, connection: Any, letter_ids: Sequenc
             due = letter.moved(State.DUE_FOR_PRINT, now, decided.why, ACTOR)
             if due is not letter:
                 kept.append(due)
-            prints.append(
-                Job(PRINT, {"letter": letter.id}, now, keeping.print_job_key(letter.id), one.known.rid)
-            )
+            prints.append(Job(PRINT, {"letter": letter.id}, now, keeping.print_job_key(letter.id), one.known.rid))
         elif decided.yes or decided.why in ("appointment-changed", "no-way"):
             kept.append(_stopped(one, now, tasks))
     await _finish(platform, connection, kept, tasks)
     await jobs.enqueue_many(connection, prints)
 
 
-async def _digital_now(
-    platform: Platform, connection: Any, one: Judged, now: datetime, kept: list[Letter]
-) -> bool:
+async def _digital_now(platform: Platform, connection: Any, one: Judged, now: datetime, kept: list[Letter]) -> bool:
     """LET-12: one who has become digital since the letter was put on paper is reached digitally, once."""
     letter = one.letter
     way = _route(one, now)
@@ -154,16 +153,14 @@ def _made(letters: Sequence[tuple[Document, Envelope]]) -> list[tuple[bytes, int
     found = []
     for document, to in letters:
         body = pdf(document, to.recipient)
-        found.append((body, pages(body)))
+        found.append((body, max(1, len(_PAGE.findall(body)))))
     return found
 
 
 async def _judged(platform: Platform, connection: Any, letter_ids: Sequence[str]) -> list[Judged]:
     """These letters, locked, with what registers and appointments say now; those no longer under way are left."""
     scope, store, now = keeping.own_scope(platform), platform.store, platform.clock.now()
-    letters = [
-        one for one in await keeping.locked(platform, scope, connection, letter_ids) if one.state in _UNDER_WAY
-    ]
+    letters = [one for one in await keeping.locked(platform, scope, connection, letter_ids) if one.state in _UNDER_WAY]
     if not letters:
         return []
     patients = await store.read_many(scope, "Patient", sorted({one.patient for one in letters}), connection=connection)
@@ -207,7 +204,7 @@ def _stopped(one: Judged, now: datetime, tasks: list[dict[str, Any]]) -> Letter:
         cause, kind = one.paper.reason, one.paper.problem or "no-address"
         if one.paper.channel is Channel.PAPER:
             cause = kind = "no-address"
-    tasks.append(model.problem_to_fhir(sending.problem(one.letter, kind, now)))
+    tasks.append(model.problem_to_fhir(model.problem_of(one.letter, kind, now)))
     stopped = one.letter.moved(rules.after(one.letter.state, Action.FAIL), now, cause, ACTOR)
     return replace(stopped, deadline=None, reminder=None)
 
@@ -217,8 +214,3 @@ async def _finish(
 ) -> None:
     if letters or others:
         await keeping.keep(platform, keeping.own_scope(platform), connection, letters, others)
-
-
-def printed_to(address: PostalAddress | None) -> str:
-    """The mark of an address on what was printed (LET-11)."""
-    return people.address_digest(address)

@@ -19,6 +19,7 @@ from varde.clock import OSLO, today
 from varde.fhir.errors import NotFound
 from varde.services.letters import keeping, model, people, rules
 from varde.services.letters.cases import Case, Unit, belongs_to, gather, read_unit
+from varde.services.letters.document import Document
 from varde.services.letters.keeping import ACTOR, deadline_key, notify_key, remind_key
 from varde.services.letters.library import MissingContent, Template, compose, template
 from varde.services.letters.model import Letter, Party, Problem
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 CHUNK = 100
 """Appointments in one job: small enough to show progress and to be tried again, large enough to be quick."""
+
+GONE = "gone"
+"""Reason of an appointment that was no longer there."""
 
 SEND = "letters.send"
 DEADLINE = "letters.deadline"
@@ -152,7 +156,7 @@ async def send_chunk(platform: Platform, connection: Any, payload: Mapping[str, 
         " refused = refused || $6::jsonb,"
         " order_values = case when done + $2 >= total then '{}'::json else order_values end where id = $1",
         row["id"], len(payload["appointments"]), made.sent, made.digital, made.paper,
-        orjson.dumps([*made.refused, *[{"appointment": "", "faults": ["gone"]}] * lost]).decode(),
+        orjson.dumps([*made.refused, *[{"appointment": "", "reason": GONE}] * lost]).decode(),
     )  # fmt: skip
 
 
@@ -175,7 +179,7 @@ class Delivered:
 
     letters: list[Letter] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
-    """Letters that could not be made (LET-31)."""
+    """Letters that could not be made (LET-31), with faults, or have no way (LET-10), with its reason."""
     sent: int = 0
     digital: int = 0
     paper: int = 0
@@ -184,6 +188,7 @@ class Delivered:
         """Count a letter that is sent, or was already."""
         self.letters.append(letter)
         if letter.sent is None:
+            self.refused.append({"appointment": letter.appointment or "", "reason": letter.reason})
             return
         self.sent += 1
         self.digital += letter.channel in (Channel.DIGITAL, Channel.BOTH, Channel.DIGITAL_MAILBOX)
@@ -199,9 +204,7 @@ async def deliver(
     made = Delivered()
     keys = {case.id: f"{writing.key}:{case.id}" for case in cases}
     ids = {case.id: model.letter_id(case.unit.id, keys[case.id], case.known.id) for case in cases}
-    standing = {
-        one.id: one for one in await keeping.locked(platform, scope, connection, list(ids.values()))
-    }
+    standing = {one.id: one for one in await keeping.locked(platform, scope, connection, list(ids.values()))}
     texts = await _texts_today(connection, cases, now)
     letters: list[Letter] = []
     tasks: list[Mapping[str, Any]] = []
@@ -224,7 +227,7 @@ async def deliver(
         leaving += notices
         later += follow_ups(letter, case.known.rid)
         if route.problem is not None:
-            tasks.append(model.problem_to_fhir(problem(letter, route.problem, now)))
+            tasks.append(model.problem_to_fhir(model.problem_of(letter, route.problem, now)))
     if letters or tasks:
         await keeping.keep(platform, scope, connection, letters, tasks)
     await outbox.put_many(connection, leaving)
@@ -237,14 +240,7 @@ def _write(
 ) -> tuple[Letter, Route]:
     """The letter, not sent yet, and its way. Raises MissingContent (LET-31)."""
     way = people.route(case.known, withheld=case.withheld, appointment=case.start, now=now)
-    to_parents = way.to_representatives and case.known.facts.age < rules.OWN
-    document = compose(
-        writing.template,
-        language=case.known.language,
-        facts=replace(case.facts, for_parents=to_parents and case.known.facts.age < rules.YOUTH),
-        values=writing.values,
-        today=today(platform.clock),
-    )
+    document = written(platform, case, writing.template, writing.values)
     recipients = tuple(one.party for one in case.known.readers(way)) or (case.known.party,)
     letter = Letter(
         id=letter_id,
@@ -273,6 +269,20 @@ def _write(
     if way.channel is Channel.NONE:
         return letter.moved(State.FAILED, now, way.reason, ACTOR), way
     return replace(letter, sent=now).moved(State.SENT, now, "sent", writing.actor), way
+
+
+def written(
+    platform: Platform, case: Case, chosen: Template, values: Mapping[str, str], *, staff_language: str = "nb"
+) -> Document:
+    """What the letter of a case says. Raises MissingContent, told in `staff_language` (LET-31)."""
+    return compose(
+        chosen,
+        language=case.known.language,
+        facts=replace(case.facts, for_parents=case.known.facts.age < rules.YOUTH),
+        values=values,
+        today=today(platform.clock),
+        staff_language=staff_language,
+    )
 
 
 def _send(
@@ -315,11 +325,7 @@ def tell(
         if channel == "sms":
             due = rules.quiet(now, letter.urgent, sent_that_day=texts.get(reader.patient, 0))
             texts[reader.patient] = texts.get(reader.patient, 0) + 1
-        key = (
-            remind_key(letter.id, place)
-            if reminder
-            else notify_key(letter.id, channel if avoid else "", place)
-        )
+        key = remind_key(letter.id, place) if reminder else notify_key(letter.id, channel if avoid else "", place)
         text = notice(
             unit.trust, platform.settings.base, channel=channel, to=address, language=reader.language,
             reminder=reminder,
@@ -348,21 +354,6 @@ def follow_ups(letter: Letter, patient: int) -> list[Job]:
     if letter.deadline is not None:
         made.append(Job(DEADLINE, {"letter": letter.id}, letter.deadline, deadline_key(letter.id), patient))
     return made
-
-
-def problem(letter: Letter, kind: str, now: datetime, detail: str = "") -> Problem:
-    """What a person must see to about a letter. `kind` is a key of staff.PROBLEMS."""
-    return Problem(
-        key=f"{letter.id}:{kind}",
-        problem=kind,
-        unit=letter.unit,
-        patient=letter.subject,
-        title=letter.title,
-        at=now,
-        letter=letter.id,
-        appointment=letter.appointment,
-        detail=detail,
-    )
 
 
 def _refused(case: Case, writing: Writing, missing: MissingContent, now: datetime) -> Mapping[str, Any]:

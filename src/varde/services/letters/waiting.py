@@ -73,9 +73,7 @@ async def _count(platform: Platform, scope: Scope, query: Sequence[tuple[str, st
     return page.total or 0
 
 
-async def _first(
-    platform: Platform, scope: Scope, query: Sequence[tuple[str, str]], most: int
-) -> list[Waiting]:
+async def _first(platform: Platform, scope: Scope, query: Sequence[tuple[str, str]], most: int) -> list[Waiting]:
     found: list[Waiting] = []
     page: str | None = None
     size = _AT_ONCE if most >= _AT_ONCE else min(_AT_ONCE, most * 2)
@@ -113,3 +111,14 @@ async def _written_about(platform: Platform, scope: Scope, appointments: Sequenc
     ]
     answer = await platform.store.search(scope, "Appointment", query)
     return {one.id for one in answer.matches}
+
+
+async def names(platform: Platform, scope: Scope, appointments: Sequence[str]) -> dict[str, str]:
+    """Names of the patients of appointments that the reader may see."""
+    query = [
+        ("_id", ",".join(appointments)),
+        ("_include", "Appointment:patient:Patient"),
+        ("_count", str(len(appointments))),
+    ]
+    answer = await platform.store.search(scope, "Appointment", query)
+    return {one.id: one.patient for one in _read(answer)}
