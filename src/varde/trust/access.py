@@ -5,11 +5,13 @@ Looks up persons through the store with a scope of its own, so that this too is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
 from varde.clock import Clock, today
+from varde.fhir.errors import Gone, NotFound
 from varde.fhir.gate import Disclosure, Interaction
 from varde.fhir.keys import resource_key
 from varde.fhir.store import Store
@@ -46,6 +48,10 @@ class Families(Protocol):
 
     async def parenthood(self, parent: str, child: str) -> Parenthood:
         """By national identity numbers."""
+        ...
+
+    async def children(self, parent: str) -> Sequence[str]:
+        """National identity numbers of those for whom `parent` has parental responsibility."""
         ...
 
 
@@ -148,12 +154,35 @@ class Access:
 
         Raises Refused, LookupError.
         """
-        scope = self.for_system("identity")
-        number = national_number((await self.store.read(scope, "Patient", person_id)).resource)
-        other = None
-        if patient_id != person_id:
-            other = national_number((await self.store.read(scope, "Patient", patient_id)).resource)
-        return (await self.for_patient(number, acting_for=other))[0]
+        return (await self.act_for(person_id, patient_id))[0]
+
+    async def act_for(self, person_id: str, patient_id: str) -> tuple[Scope, Person, Person]:
+        """As `for_patient`, by ids of Patients. Raises Refused, LookupError."""
+        number = await self._number(person_id)
+        other = await self._number(patient_id) if patient_id != person_id else None
+        return await self.for_patient(number, acting_for=other)
+
+    async def represented(self, person_id: str) -> list[Person]:
+        """Those whom a person, by the Patient's id, may act for now (FAM-02), the eldest first."""
+        if self._families is None:
+            return []
+        number = await self._number(person_id)
+        found = []
+        for child_number in await self._families.children(number):
+            child = await self.person(child_number)
+            if child is None:
+                continue
+            facts = await self._families.parenthood(number, child_number)
+            if parental_access(child.born, today(self.clock), facts).allowed:
+                found.append(child)
+        return sorted(found, key=lambda child: (child.born, child.name))
+
+    async def _number(self, patient_id: str) -> str:
+        try:
+            stored = await self.store.read(self.for_system("identity"), "Patient", patient_id)
+        except (NotFound, Gone):
+            raise LookupError("no such person") from None
+        return national_number(stored.resource)
 
     def _patient_scope(self, actor: Actor, ground: Ground, patient: str) -> Scope:
         return Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient)
