@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from varde.edges.registers import Protection, RegisteredPerson, Registers, RegisterUnavailable
+from varde.edges.registers import RegisteredPerson, Registers, RegisterUnavailable
 from varde.fhir.errors import Unavailable
 from varde.trust.policy import Parenthood
-
-_PROTECTED = frozenset({Protection.FORTROLIG, Protection.STRENGT_FORTROLIG})
 
 
 class RegisteredFamilies:
@@ -29,8 +27,8 @@ class RegisteredFamilies:
         parents = await self._persons(the_child.parents)
         return Parenthood(
             responsible=parent in the_child.parents,
-            a_parent_at_childs_address=any(_lives_with(one, the_child) for one in parents.values()),
-            protected=bool({known[parent].protection, the_child.protection} & _PROTECTED),
+            a_parent_at_childs_address=any(one.dead is None and one.lives_with(the_child) for one in parents.values()),
+            protected=known[parent].protection.hides_address or the_child.protection.hides_address,
             child_dead=the_child.dead is not None,
         )
 
@@ -44,8 +42,3 @@ class RegisteredFamilies:
             return await self._registers.persons(numbers)
         except RegisterUnavailable as error:
             raise Unavailable.of("the population register is away; try again shortly") from error
-
-
-def _lives_with(parent: RegisteredPerson, child: RegisteredPerson) -> bool:
-    """Whether both are registered at one known address. A dead parent lives nowhere (FAM-02)."""
-    return parent.dead is None and child.address is not None and parent.address == child.address

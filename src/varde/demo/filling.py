@@ -7,7 +7,7 @@ region, so that a filling that was broken off is begun again: every id is the sa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
@@ -76,7 +76,7 @@ async def fill(store: Store, gate: Gate, region: Region, told: Callable[[int], N
         try:
             async with store.transaction() as connection:
                 await store.write_many(gate, resources, connection=connection, checked=True)
-                await _portal_uses(connection, world, chunk, moment)
+                await _portal_uses(connection, region, chunk, moment)
                 await fill_registers(
                     connection, [registered(human) for human in chunk], {h.number: contact(h) for h in chunk}
                 )
@@ -97,12 +97,34 @@ async def fill(store: Store, gate: Gate, region: Region, told: Callable[[int], N
     return written
 
 
-def _chunks(world: World) -> Any:
+def _chunks(world: World) -> Iterator[list[tuple[int, Human]]]:
+    """People with their places, households whole: the registers write a family's bonds at once."""
     chunk: list[tuple[int, Human]] = []
-    for place, human in enumerate(world.people()):
-        chunk.append((place, human))
+    place = 0
+    for household in world.households():
+        chunk += enumerate(household, start=place)
+        place += len(household)
         if len(chunk) >= CHUNK:
             yield chunk
             chunk = []
     if chunk:
         yield chunk
+
+
+async def _portal_uses(connection: Any, region: Region, people: Sequence[Human], now: datetime) -> None:
+    """Those who use the portal have agreed to it and logged in; a few so long ago that it no longer counts
+    (LET-01)."""
+    rows = []
+    for human in people:
+        if not human.user or human.dead is not None:
+            continue
+        random = Random(f"{region.seed}/{human.id}/use")  # noqa: S311 a repeatable world, not a secret
+        long_ago = human.part is None and random.random() < 0.04
+        last = now - timedelta(days=random.randrange(560, 800) if long_ago else random.randrange(0, 300))
+        rows.append((resource_key("Patient", human.id), last - timedelta(days=random.randrange(0, 400)), last))
+    await connection.execute(
+        "delete from trust_portal_use where patient = any($1::bigint[])", [rid for rid, _, _ in rows]
+    )
+    await connection.copy_records_to_table(
+        "trust_portal_use", records=rows, columns=("patient", "consented", "last_login")
+    )

@@ -67,6 +67,8 @@ class Unit:
     hospital: places.Hospital
     trust: places.Trust
     location: str
+    number: str = ""
+    """Its number in RESH, the register of units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +204,12 @@ def organisations(maker: Maker) -> tuple[list[Resource], list[Unit]]:
             address = {"line": [hospital.address], "postalCode": hospital.postal, "city": hospital.city}
             out.append(_organisation(hospital_id, hospital.name, trust.key, maker, address))
             for name in hospital.wards:
-                unit = Unit(
-                    stable_id(maker.random), f"{name}, {hospital.name}", hospital, trust, stable_id(maker.random)
-                )
+                identifier, location = stable_id(maker.random), stable_id(maker.random)
+                ward = _organisation(identifier, f"{name}, {hospital.name}", hospital_id, maker, address)
+                unit = Unit(identifier, ward["name"], hospital, trust, location, ward["identifier"][0]["value"])
                 units.append(unit)
                 digits = [maker.random.randrange(10), *(maker.random.randrange(10, 99) for _ in range(2))]
                 phone = f"+47 77 6{digits[0]} {digits[1]} {digits[2]}"
-                ward = _organisation(unit.id, unit.name, hospital_id, maker, address)
                 ward["telecom"] = [{"system": "phone", "value": phone}]
                 out.append(ward)
                 floor = maker.random.randrange(1, 9)

@@ -25,10 +25,10 @@ from varde.demo.people import (
     patient,
     practitioner,
     second_position,
-    staff,
     stable_id,
+    staff,
 )
-from varde.demo.places import MEN, MUNICIPALITIES, WOMEN, FAMILY_NAMES
+from varde.demo.places import FAMILY_NAMES, MEN, MUNICIPALITIES, WOMEN
 
 SMALLEST = 60
 """Patients: fewer have no room for the named persons and a ward with somebody to call."""

@@ -94,7 +94,9 @@ def routes(access: Access, sessions: Sessions, *, secure: bool) -> list[BaseRout
                 {"id": child.id, "name": child.name, "years": age(child.born, on)}
                 for child in await access.represented(session.person)
             ]
-            return render(request, "web/choose_patient.html", children=children, chosen=session.patient, own=session.person)
+            return render(
+                request, "web/choose_patient.html", children=children, chosen=session.patient, own=session.person
+            )
         try:
             scope, person, patient = await access.act_for(session.person, form_of(request).one("hvem"))
         except (Refused, LookupError):
