@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -44,6 +45,7 @@ Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
          asyncpg.TooManyConnectionsError, asyncpg.InterfaceError, Unavailable)  # fmt: skip
 _PROVIDER_SECONDS = 10
+_log = structlog.get_logger("varde.asgi")
 
 
 def application() -> Application:
@@ -53,6 +55,41 @@ def application() -> Application:
     return Varde(build(chosen, process="web"))
 
 
+class _Answer:
+    """What is seen of one answer on its way out: its status and how long it took."""
+
+    __slots__ = ("_secure", "_send", "_started", "status")
+
+    def __init__(self, send: Any, *, secure: bool) -> None:
+        self._send = send
+        self._secure = secure
+        self._started = time.perf_counter()
+        self.status = 0
+        """0 until it has begun."""
+
+    async def plain(self, message: MutableMapping[str, Any]) -> None:
+        """Pass on a message of the API, which says its own headers."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+
+    async def with_headers(self, message: MutableMapping[str, Any]) -> None:
+        """Pass on a message with the headers that every answer of a site carries."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            _add_headers(message, secure=self._secure)
+        await self._send(message)
+
+    def seconds(self) -> float:
+        """Since the request came."""
+        return time.perf_counter() - self._started
+
+
+async def _fail(send: Any) -> None:
+    await send({"type": "http.response.start", "status": 500, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"Noe gikk galt hos oss."})
+
+
 class Varde:
     """The whole application."""
 
@@ -60,6 +97,7 @@ class Varde:
         self._house = house
         self._settings = house.platform.settings
         base = self._settings.base
+        self._secure = base.startswith("https:")
         self._tokens = DemoTokens(self._settings.data, house.platform.clock) if self._settings.demo else None
         self._requests = Requests()
         self._http = _provider_client(self._settings)
@@ -85,32 +123,22 @@ class Varde:
             return
         if scope["type"] != "http":
             return
-        started = time.perf_counter()
-        status = 500
-
+        answer = _Answer(send, secure=self._secure)
         path: str = scope["path"]
-        if path.startswith("/fhir") and (len(path) == 5 or path[5] == "/"):
-
-            async def watched(message: Mapping[str, Any]) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                await send(message)
-
-            scope["root_path"] = "/fhir"
-            await self._fhir(scope, receive, watched)
-            route = fhir_template(path)
-        else:
-
-            async def guarded(message: MutableMapping[str, Any]) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    _add_headers(message, secure=self._settings.base.startswith("https:"))
-                await send(message)
-
-            route = await self._other(path, scope, receive, guarded)
-        self._requests.observe(route, scope["method"], status, time.perf_counter() - started)
+        try:
+            if path.startswith("/fhir") and (len(path) == 5 or path[5] == "/"):
+                scope["root_path"] = "/fhir"
+                await self._fhir(scope, receive, answer.plain)
+                route = fhir_template(path)
+            else:
+                route = await self._other(path, scope, receive, answer.with_headers)
+        except Exception as error:
+            # A page has been answered and logged by then; its text, which the server would print, may tell of a person.
+            route = "failed"
+            if answer.status == 0:
+                _log.error("request.failure", exc_info=error)
+                await _fail(answer.with_headers)
+        self._requests.observe(route, scope["method"], answer.status, answer.seconds())
 
     async def _other(self, path: str, scope: MutableMapping[str, Any], receive: Any, send: Any) -> str:
         """Answer what is not the API's; the route's template."""

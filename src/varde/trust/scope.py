@@ -83,11 +83,12 @@ class Scope:
         """SQL condition on rows that may be read."""
         if self.actor.kind is ActorKind.SYSTEM:
             return self._types(alias, resource_type, parameters, self.types)
-        directory = f"{alias}.type = any({parameters.add(_numbers(DIRECTORY))}::smallint[])"
         if resource_type in DIRECTORY:
             return "true"
         clinical = self._clinical(alias, resource_type, parameters)
-        return clinical if resource_type is not None else f"({directory} or ({clinical}))"
+        if resource_type is not None:
+            return clinical
+        return f"({alias}.type = any({parameters.add(_numbers(DIRECTORY))}::smallint[]) or ({clinical}))"
 
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
         """SQL condition on rows that may be changed, and on new rows."""
