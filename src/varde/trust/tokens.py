@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from varde.clock import Clock
+from varde.clock import OSLO, Clock, today
 from varde.fhir.gate import Gate
 from varde.fhir.rest import Unauthorized
 from varde.settings import Settings
@@ -30,6 +31,8 @@ AUDIENCE = "varde-fhir"
 ISSUER = "urn:varde:demo"
 _LIFETIME = 3600
 _CACHE = 2000
+_REUSED = 60
+"""Seconds that a decision about a token's holder is reused."""
 
 
 class DemoTokens:
@@ -91,7 +94,6 @@ class Authenticator:
             raise _refused("no issuer of tokens is set up")
         now = self._access.clock.now().timestamp()
         known = self._known.get(token)
-        # A minute: what a person may see is decided anew by then at the latest.
         if known is not None and known[0] > now:
             return known[1]
         claims = self._tokens.read(token)
@@ -99,7 +101,9 @@ class Authenticator:
             scope = await self._scope(claims)
         except (Refused, LookupError):
             raise _refused("the token's holder is not let in") from None
-        self._known[token] = (min(float(claims["exp"]), now + 60), scope)
+        # What a person may see is decided anew after a minute, and at midnight, when ages change.
+        midnight = datetime.combine(today(self._access.clock) + timedelta(days=1), time(), OSLO).timestamp()
+        self._known[token] = (min(float(claims["exp"]), now + _REUSED, midnight), scope)
         if len(self._known) > _CACHE:
             self._known.popitem(last=False)
         return scope
