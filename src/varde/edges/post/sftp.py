@@ -35,6 +35,13 @@ _LETTER_SECONDS = 60
 _CONNECT_SECONDS = 15
 _RECEIPT_FILES_AT_ONCE = 200
 _BROKEN = (OSError, asyncssh.Error)
+_REFUSED = (
+    asyncssh.SFTPFailure,
+    asyncssh.SFTPPermissionDenied,
+    asyncssh.SFTPNoSuchFile,
+    asyncssh.SFTPFileAlreadyExists,
+)
+"""The server's own answer that it did not rename."""
 
 _log = structlog.get_logger(__name__)
 
@@ -120,8 +127,9 @@ class SftpPost:
             async with asyncio.timeout(_LETTER_SECONDS):
                 try:
                     await sftp.rename(part, manifest)
-                except asyncssh.SFTPFailure as error:
+                except _REFUSED as error:
                     known = await self._known(sftp, manifest, one)
+                    await sftp.remove(part)
                     return known or Passing(type(error).__name__)
         except _BROKEN as error:
             why = f"while it was handed over: {type(error).__name__}"

@@ -26,7 +26,7 @@ REASONS: Texts = {
     "youth-digital": {
         "nb": "Henvisningen er åpnet for den unge, som bruker digitale tjenester",
         "nn": "Tilvisinga er opna for den unge, som bruker digitale tenester",
-        "se": "Čujuhus lea rahppojuvvon nuorra olbmui, gii geavaha digitála bálvalusaid",
+        "se": "Čujuheapmi lea rahppojuvvon nuorra olbmui, gii geavaha digitála bálvalusaid",
         "en": "The referral is open to the young person, who uses the digital services",
     },
     "parent-at-home": {
@@ -44,7 +44,7 @@ REASONS: Texts = {
     "referral-not-assessed": {
         "nb": "12–15 år, og ingen behandler har vurdert hvem som kan se henvisningen",
         "nn": "12–15 år, og ingen behandlar har vurdert kven som kan sjå tilvisinga",
-        "se": "12–15 jagi, iige dikšu leat árvvoštallan gii oažžu oaidnit čujuhusa",
+        "se": "12–15 jagi, iige dikšu leat árvvoštallan gii oažžu oaidnit čujuheami",
         "en": "Aged 12–15, and no clinician has assessed who may see the referral",
     },
     "withheld": {
@@ -158,7 +158,7 @@ PATIENT_REASONS: Texts = {
     "youth-digital": {
         "nb": "Behandleren din har bestemt at du kan lese brev om henvisningen her.",
         "nn": "Behandlaren din har bestemt at du kan lese brev om tilvisinga her.",
-        "se": "Du dikšu lea mearridan ahte sáhtát lohkat reivviid čujuhusa birra dáppe.",
+        "se": "Du dikšu lea mearridan ahte sáhtát lohkat reivviid čujuheami birra dáppe.",
         "en": "Your clinician has decided that you can read letters about the referral here.",
     },
     "parent-at-home": {
