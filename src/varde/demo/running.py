@@ -24,7 +24,7 @@ from rich.console import Console
 from varde import db
 from varde.app import House, build, clock_of, database_url
 from varde.clock import SetClock, today
-from varde.demo.filling import Region, fill, region_of
+from varde.demo.filling import Region, fill, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
 from varde.demo.world import World
@@ -60,8 +60,6 @@ class DemoState:
             read = orjson.loads((data / STATE).read_bytes())
         except FileNotFoundError:
             raise LookupError(f"{data} holds no demo") from None
-        from varde.demo.filling import parse_mark
-
         return cls(read["base"], parse_mark(read["region"]), read["database_url"])
 
     def write(self, data: Path) -> None:
@@ -81,6 +79,11 @@ async def run(settings: Settings, *, seed: int, size: int, console: Console) -> 
         try:
             issuer = _issuer(settings)
             supervisor.start(_child("issuer", settings, *issuer.prepare()))
+            forget_metrics(settings.data / "metrics")
+            web = _child("web", settings, own_command("serve"))
+            again = (settings.data / STATE).exists()
+            if again:  # It gets up while the database does, and is ready when that is.
+                supervisor.start(web)
             if postgres is not None:
                 await asyncio.to_thread(postgres.start)
                 await db.ensure_database(postgres.url("postgres"), "varde")
@@ -88,10 +91,10 @@ async def run(settings: Settings, *, seed: int, size: int, console: Console) -> 
             region = await _region(settings, seed, size, console)
             DemoState(settings.base, region, settings.database_url).write(settings.data)
             await asyncio.to_thread(write_directory, region.world, issuer.persons)
-            forget_metrics(settings.data / "metrics")
             for number in range(settings.worker_processes):
                 supervisor.start(_child(f"worker-{number + 1}", settings, own_command("worker")))
-            supervisor.start(_child("web", settings, own_command("serve")))
+            if not again:
+                supervisor.start(web)
             if not await until_ready(_asking(settings), _READY_SECONDS):
                 raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
             _welcome(console, settings, region, time.monotonic() - began)

@@ -48,7 +48,7 @@ const STYLE = `:root{color-scheme:light dark;--ink:#1a2421;--quiet:#43514c;--gro
 *{box-sizing:border-box}body{font:1.0625rem/1.5 Inter,system-ui,sans-serif;margin:0;background:var(--ground);color:var(--ink)}
 main{max-width:62rem;margin:0 auto;padding:1.5rem 1rem 4rem}h1{font-size:1.75rem;line-height:1.25;margin:.25rem 0 1rem}
 h2{font-size:1.125rem;margin:2rem 0 .5rem}p.note{background:var(--note);color:var(--note-ink);padding:.75rem 1rem;border-radius:.5rem}
-form{margin:0}.search{display:flex;gap:.5rem;align-items:end;flex-wrap:wrap;max-width:36rem}.search div{flex:1 1 14rem}
+form{margin:0}li form{height:100%}.search{display:flex;gap:.5rem;align-items:end;flex-wrap:wrap;max-width:36rem}.search div{flex:1 1 14rem}
 input{font:inherit;color:inherit;background:var(--card);padding:.6rem .75rem;border:1px solid var(--quiet);border-radius:.4rem;width:100%;min-height:3rem}
 label{display:block;font-weight:600;margin:0 0 .25rem}
 ul{list-style:none;padding:0;margin:0;display:grid;gap:.5rem;grid-template-columns:repeat(auto-fill,minmax(min(18rem,100%),1fr))}
