@@ -1,12 +1,16 @@
 # Sets Varde up, runs it, checks it and tests it on a fresh Debian machine with Python 3.11 or newer.
-# The settings VARDE_DATA and VARDE_DATABASE_URL are honoured: see src/varde/settings.py.
+# The settings VARDE_PORT, VARDE_DATA and VARDE_DATABASE_URL are honoured: see src/varde/settings.py.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
 
-.PHONY: setup check test lock
+.PHONY: run setup check test lock
+
+# Everything on this machine, at http://127.0.0.1:8000 (VARDE_PORT), with its data in data/ (VARDE_DATA).
+run: setup
+	exec $(BIN)/varde run
 
 setup: $(STAMPS)/python $(STAMPS)/node $(STAMPS)/fhir $(STAMPS)/web
 

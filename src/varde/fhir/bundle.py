@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import BadRequest, FhirError, PreconditionFailed, Unprocessable
-from varde.fhir.gate import Gate
+from varde.fhir.gate import Gate, Interaction
 from varde.fhir.keys import new_id
 from varde.fhir.model import Written
 from varde.fhir.store import Store
@@ -112,7 +112,7 @@ async def _write_bulk(store: Store, gate: Gate, bulk: Any, answers: list[dict[st
             raise
     resources = [request["resource"] for _, request in bulk]
     for (place, _), written in zip(
-        bulk, await store.write_many(gate, resources, connection=connection, checked=True), strict=True
+        bulk, await store.write_many(gate, resources, connection=connection, checked=True, admitted=True), strict=True
     ):
         answers[place] = written_entry(written)
 
@@ -151,6 +151,7 @@ async def _identities(store: Store, gate: Gate, requests: list[dict[str, Any]], 
         kind = resource.get("resourceType")
         if not is_type(kind):
             raise Unprocessable.of("resourceType names no resource type of R4", f"Bundle.entry[{place}].resource")
+        await store.admit(gate, Interaction.CREATE if request["method"] == "POST" else Interaction.UPDATE, str(kind))
         url, _, query = request["url"].partition("?")
         condition = request["conditions"].get("if-none-exist") if request["method"] == "POST" else query
         if request["method"] == "POST" and (url != kind or query):

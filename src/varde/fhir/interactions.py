@@ -102,6 +102,7 @@ class Interactions:
             await self.store.conditional_delete(gate, kind, condition, connection=request.connection)
             return Answer(204)
         if request.method == "PATCH":
+            await self.store.admit(gate, Interaction.PATCH, kind)
             page = await self.store.search(gate, kind, f"{condition}&_count=2", connection=request.connection)
             if len(page.matches) != 1:
                 raise PreconditionFailed.of("the condition must match exactly one resource")
@@ -142,8 +143,7 @@ class Interactions:
         return self._written(request, written)
 
     async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
-        if not gate.allows(Interaction.PATCH, kind):
-            raise NotFound.of(ABSENT)
+        await self.store.admit(gate, Interaction.PATCH, kind)
         content_type = request.headers.get("content-type", "").split(";")[0].strip()
 
         async def within(connection: Any) -> Written:

@@ -89,7 +89,7 @@ class Store:
         for_update: bool = False,
     ) -> Stored:
         """The current version. Raises NotFound (also for what may not be seen), Gone, Forbidden."""
-        self._allow(gate, Interaction.READ, resource_type)
+        await self._allow(gate, Interaction.READ, resource_type)
         parameters = Parameters()
         rid = parameters.add(resource_key(resource_type, resource_id))
         predicate = gate.predicate("r", resource_type, parameters)
@@ -106,7 +106,7 @@ class Store:
         self, gate: Gate, resource_type: str, resource_id: str, version: int, *, connection: Any = None
     ) -> Stored:
         """One version. Raises NotFound, Gone (a version that deleted), Forbidden."""
-        self._allow(gate, Interaction.VREAD, resource_type)
+        await self._allow(gate, Interaction.VREAD, resource_type)
         parameters = Parameters()
         rid = parameters.add(resource_key(resource_type, resource_id))
         number = parameters.add(version)
@@ -115,7 +115,8 @@ class Store:
         columns = COLUMNS
         sql = (
             f"select {columns}, ({current}) as visible from resource r where rid = {rid} and version = {number}::int"
-            f" union all select {columns}, ({former}) as visible from resource_history h"
+            f" union all select {columns}, (({former}) and exists (select 1 from resource r where r.rid = h.rid"
+            f" and ({current}))) as visible from resource_history h"
             f" where rid = {rid} and version = {number}::int"
         )
         async with self._reading(connection) as own:
@@ -151,11 +152,16 @@ class Store:
         return stored(row)
 
     @staticmethod
-    def _allow(gate: Gate, interaction: Interaction, resource_type: str | None) -> None:
+    async def _allow(gate: Gate, interaction: Interaction, resource_type: str | None) -> None:
         if resource_type is not None and not is_type(resource_type):
             raise NotFound.of("no such resource type", code="not-supported")
         if not gate.allows(interaction, resource_type or "*"):
+            await gate.record(Disclosure(interaction, resource_type or "*", [], [], allowed=False), None)
             raise Forbidden.of("this is not open to you")
+
+    async def admit(self, gate: Gate, interaction: Interaction, resource_type: str) -> None:
+        """Raises Forbidden, after logging it, where the gate does not let this be tried at all."""
+        await self._allow(gate, interaction, resource_type)
 
     async def search(
         self,
@@ -171,7 +177,7 @@ class Store:
 
         `compartment` is the id of a Patient to whose compartment the search is held. Raises BadRequest.
         """
-        self._allow(gate, Interaction.SEARCH, resource_type)
+        await self._allow(gate, Interaction.SEARCH, resource_type)
         search = parse(resource_type, query, lenient=lenient)
         page = Page([], warnings=search.warnings)
         async with self._reading(connection) as own:
@@ -285,7 +291,7 @@ class Store:
     ) -> Page:
         """Versions, newest first, of one resource, one type or everything. Raises NotFound for one that was
         never there or may not be seen, BadRequest for a wrong page key."""
-        self._allow(gate, Interaction.HISTORY, resource_type)
+        await self._allow(gate, Interaction.HISTORY, resource_type)
         parameters = Parameters()
         where = []
         if resource_type is not None and resource_id is not None:
@@ -302,10 +308,13 @@ class Store:
             where.append(f"r.seq < {parameters.add(int(page))}::bigint")
         predicate = gate.predicate("r", resource_type, parameters)
         where.append(f"({predicate})")
+        # A former version is shown to those only who may see the current one: withheld since, or another patient's.
+        current = gate.predicate("c", resource_type, parameters)
+        now_visible = f"exists (select 1 from resource c where c.rid = r.rid and ({current}))"
         limit = parameters.add(count + 1)
         parts = [
-            f"(select {COLUMNS} from {table} r where {' and '.join(where)} order by seq desc limit {limit})"
-            for table in ("resource", "resource_history")
+            f"(select {COLUMNS} from {table} r where {' and '.join([*where, *more])} order by seq desc limit {limit})"
+            for table, more in (("resource", ()), ("resource_history", (now_visible,)))
         ]
         sql = f"select * from ({' union all '.join(parts)}) v order by seq desc limit {limit}"
         async with self._reading(connection) as own:
@@ -346,7 +355,7 @@ class Store:
         """
         body, parsed = _read(resource)
         kind = _type_of(parsed)
-        self._allow(gate, Interaction.CREATE, kind)
+        await self._allow(gate, Interaction.CREATE, kind)
         async with self._within(connection) as own:
             if if_none_exist is not None:
                 await _serialize(own, kind, if_none_exist)
@@ -375,7 +384,7 @@ class Store:
             raise BadRequest.of("the resource is not of the type in the address")
         if parsed.get("id") != resource_id:
             raise BadRequest.of("the resource's id is not the one in the address", "Resource.id")
-        self._allow(gate, Interaction.UPDATE, resource_type)
+        await self._allow(gate, Interaction.UPDATE, resource_type)
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._within(connection) as own:
@@ -394,7 +403,7 @@ class Store:
         body, parsed = _read(resource)
         if _type_of(parsed) != resource_type:
             raise BadRequest.of("the resource is not of the type in the address")
-        self._allow(gate, Interaction.UPDATE, resource_type)
+        await self._allow(gate, Interaction.UPDATE, resource_type)
         if not query:
             raise PreconditionFailed.of("a conditional update names a condition")
         async with self._within(connection) as own:
@@ -406,18 +415,26 @@ class Store:
             return (await self._write(gate, own, [(body, parsed, identifier, None)], Interaction.UPDATE))[0]
 
     async def write_many(
-        self, gate: Gate, resources: Sequence[Resource], *, connection: Any = None, checked: bool = False
+        self,
+        gate: Gate,
+        resources: Sequence[Resource],
+        *,
+        connection: Any = None,
+        checked: bool = False,
+        admitted: bool = False,
     ) -> list[Written]:
         """Create, or where an id is given update, many resources in one statement, all or none.
 
-        `checked` says that the caller validated them. Raises as `update` does.
+        `checked` says that the caller validated them, `admitted` that it called `admit` for each. Raises as
+        `update` does.
         """
         if not resources:
             return []
         items = []
         for resource in resources:
             body, parsed = _read(resource)
-            self._allow(gate, Interaction.UPDATE, _type_of(parsed))
+            if not admitted:
+                await self._allow(gate, Interaction.UPDATE, _type_of(parsed))
             items.append((body, parsed, parsed.get("id"), None))
         async with self._within(connection) as own:
             return await self._write(gate, own, items, Interaction.UPDATE, checked=checked)
@@ -436,7 +453,7 @@ class Store:
         Raises PreconditionFailed when `if_match` is not the current version, NotFound for what may not be
         changed, Forbidden.
         """
-        self._allow(gate, Interaction.DELETE, resource_type)
+        await self._allow(gate, Interaction.DELETE, resource_type)
         async with self._within(connection) as own:
             await self._delete(gate, own, resource_type, [resource_id], if_match)
 
@@ -444,7 +461,7 @@ class Store:
         self, gate: Gate, resource_type: str, query: str, *, multiple: bool = False, connection: Any = None
     ) -> int:
         """Delete the match of `query` (or, with `multiple`, every match); how many were deleted."""
-        self._allow(gate, Interaction.DELETE, resource_type)
+        await self._allow(gate, Interaction.DELETE, resource_type)
         if not query:
             raise PreconditionFailed.of("a conditional delete names a condition")
         async with self._within(connection) as own:
@@ -579,11 +596,8 @@ class Store:
                 continue
             old = orjson.loads(row["body"])
             version = NewVersion(resource_type, identifier, row["version"] + 1, None, None, old, exists=True)
-            version.old_date, version.old_patient, version.patient = (
-                row["date"],
-                row["patient"],
-                row["patient"],
-            )
+            version.old_date, version.old_patient, version.patient = row["date"], row["patient"], row["patient"]
+            version.kept_security = extract(resource_type, old).security
             versions.append(version)
         if versions:
             await write(connection, versions, self.clock.now())
@@ -636,6 +650,9 @@ def _type_of(parsed: Mapping[str, Any]) -> str:
 def _check_id(identifier: object) -> None:
     if not (isinstance(identifier, str) and 1 <= len(identifier) <= 64 and set(identifier) <= _ID):
         raise BadRequest.of("an id has 1 to 64 letters, digits, hyphens and full stops", "Resource.id", "value")
+    if len(identifier) == 11 and identifier.isdigit():
+        # It could be a person's number, and ids stand in addresses and logs.
+        raise BadRequest.of("an id of eleven digits is not taken", "Resource.id", "value")
 
 
 def _bucket(parsed: Mapping[str, Any]) -> int | None:

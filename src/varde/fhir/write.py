@@ -6,7 +6,7 @@ Knows nothing of HTTP. Rows are locked in the order of their keys, so that write
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -116,6 +116,8 @@ class NewVersion:
     old_patient: int | None = None
     rows: IndexRows | None = None
     patient: int | None = None
+    kept_security: list[str] = field(default_factory=list)
+    """Labels that a deleted resource keeps: what was hidden stays hidden."""
     exists: bool = False
     """Whether a row (deleted or not) is there to be replaced."""
 
@@ -137,7 +139,7 @@ class NewVersion:
     @property
     def security(self) -> list[str]:
         """Labels of meta.security."""
-        return self.rows.security if self.rows else []
+        return self.rows.security if self.rows else self.kept_security
 
 
 async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:

@@ -17,13 +17,15 @@ from starlette.routing import BaseRoute, Route
 
 from varde.db import Database
 from varde.fhir.keys import resource_key
-from varde.trust.access import Access, Person, Refused, note_portal_use
+from varde.trust.access import Access, Refused, note_portal_use
 from varde.trust.oidc import LoginRefused, Provider, ProviderUnavailable
 from varde.trust.persons import is_national_number
 from varde.trust.sessions import COOKIE, Session, Sessions
 
 PID = "pid"
 STAFF_HPR = "helseid://claims/hpr/hpr_number"
+PROBLEM = "/login/problem"
+CHOOSE_UNIT = "/arbeid/enhet"
 _STATE_COOKIE = "varde_login"
 _log = structlog.get_logger("varde.login")
 
@@ -53,7 +55,7 @@ class Login:
         self._secure = secure
 
     def routes(self) -> list[BaseRoute]:
-        """/login, /arbeid/login and their callbacks, /logout, and the choice of whom to act for."""
+        """/login, /arbeid/login and their callbacks, and /logout. Choices after login are pages: web/signing.py."""
         return [
             Route("/login", self._start("patient")),
             Route("/login/callback", self._callback("patient")),
@@ -68,7 +70,7 @@ class Login:
                 started = await self._providers[kind].start()
             except (ProviderUnavailable, LoginRefused) as error:
                 _log.warning("login.provider", side=kind, reason=str(error))
-                return _problem("provider")
+                return _problem("provider", kind)
             async with self._database.connection() as connection:
                 await connection.execute(
                     "insert into trust_login (state_digest, kind, nonce, verifier, return_to, created)"
@@ -95,27 +97,29 @@ class Login:
                     sha256(state.encode()).digest(), kind,
                 )  # fmt: skip
             if login is None or request.cookies.get(_STATE_COOKIE) != state:
-                return _problem("old")
+                return _problem("old", kind)
             if "code" not in query:
                 return RedirectResponse("/" if kind == "patient" else "/arbeid/login", 303)
             try:
                 claims, id_token = await self._providers[kind].finish(
                     query["code"], query.get("iss"), login["nonce"], login["verifier"]
                 )
-                secret = await (self._patient if kind == "patient" else self._staff)(claims, id_token)
+                secret, choose = await (self._patient if kind == "patient" else self._staff)(claims, id_token)
             except ProviderUnavailable as error:
                 _log.warning("login.provider", side=kind, reason=str(error))
-                return _problem("provider")
+                return _problem("provider", kind)
             except LoginRefused as error:
                 _log.warning("login.refused", side=kind, reason=str(error))
-                return _problem("refused")
+                return _problem("refused", kind)
             except Refused as refused:
-                return _problem(refused.decision.why)
+                return _problem(refused.decision.why, kind)
             except LookupError:
-                return _problem("unknown")
+                return _problem("unknown", kind)
             target = login["return_to"]
             if kind == "staff" and not target.startswith(("/arbeid", "/drift")):
                 target = "/arbeid"
+            if choose:
+                target = f"{CHOOSE_UNIT}?til={quote(target)}"
             response = RedirectResponse(target, 303)
             response.delete_cookie(_STATE_COOKIE)
             response.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=self._secure, path="/")
@@ -123,28 +127,31 @@ class Login:
 
         return callback
 
-    async def _patient(self, claims: Mapping[str, Any], id_token: str) -> str:
+    async def _patient(self, claims: Mapping[str, Any], id_token: str) -> tuple[str, bool]:
         number = str(claims.get(PID, ""))
         if not is_national_number(number):
             raise LoginRefused("no pid")
         scope, person, _ = await self._access.for_patient(number)
-        return await self._begin_patient(scope.actor.kind.value, person, person, id_token)
-
-    async def _begin_patient(self, kind: str, person: Person, patient: Person, id_token: str | None) -> str:
         async with self._database.transaction() as connection:
             await note_portal_use(connection, resource_key("Patient", person.id), self._access.clock.now())
-            return await self._sessions.start(
-                connection, kind=kind, person=person.id, patient=patient.id, display_name=person.name,
-                acting_for_name=patient.name if patient.id != person.id else None, id_token=id_token,
+            secret = await self._sessions.start(
+                connection, kind=scope.actor.kind.value, person=person.id, patient=person.id,
+                display_name=person.name, id_token=id_token,
             )  # fmt: skip
+        return secret, False
 
-    async def _staff(self, claims: Mapping[str, Any], id_token: str) -> str:
-        _, position = await self._access.for_staff(str(claims.get(STAFF_HPR, "")))
+    async def _staff(self, claims: Mapping[str, Any], id_token: str) -> tuple[str, bool]:
+        """(secret, whether there are several units to choose from): begins at the first."""
+        positions = await self._access.positions(str(claims.get(STAFF_HPR, "")))
+        if not positions:
+            raise LookupError("works nowhere")
+        position = positions[0]
         async with self._database.transaction() as connection:
-            return await self._sessions.start(
+            secret = await self._sessions.start(
                 connection, kind="staff", person=position.hpr, display_name=position.name, unit=position.unit,
                 unit_name=position.unit_name, role=position.role.value, id_token=id_token,
             )  # fmt: skip
+        return secret, len(positions) > 1
 
     async def _logout(self, request: Request) -> Response:
         session: Session | None = getattr(request.state, "session", None)
@@ -159,8 +166,8 @@ class Login:
         return response
 
 
-def _problem(why: str) -> Response:
-    return RedirectResponse(f"/login/problem?hvorfor={quote(why)}", 303)
+def _problem(why: str, kind: str) -> Response:
+    return RedirectResponse(f"{PROBLEM}?hvorfor={quote(why)}&side={kind}", 303)
 
 
 class SessionMiddleware:

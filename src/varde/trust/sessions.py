@@ -16,6 +16,7 @@ from varde.db import Database
 
 COOKIE = "varde_session"
 _SEEN_EVERY = timedelta(seconds=60)
+_KEPT = ("kind", "person", "display_name", "patient", "acting_for_name", "unit", "unit_name", "role", "id_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,14 @@ class Sessions:
             *columns.values(),
         )
         return secret
+
+    async def replace(self, session: Session, **values: Any) -> str:
+        """End `session` and start one with `values` in place of its own, for the same login: another patient in
+        focus, another unit. A new secret, so that a page still open cannot act in the new role."""
+        kept = {name: getattr(session, name) for name in _KEPT} | values
+        async with self._database.transaction() as connection:
+            await connection.execute("delete from trust_session where digest = $1", session.digest)
+            return await self.start(connection, **kept)
 
     async def find(self, secret: str) -> Session | None:
         """The live session that a cookie's secret opens."""
