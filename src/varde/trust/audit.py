@@ -29,6 +29,7 @@ _INSERT = (
     f"insert into trust_audit ({', '.join(COLUMNS)}) values ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
 )
 _MAXIMUM_IDS = 1000
+_PIPELINED = 100
 _NUMBER = re.compile(r"(?<!\d)\d{11}(?!\d)")
 """What could be a national identity number: never in the log, whatever a caller put into an id or a name."""
 _UNREADABLE = re.compile(r"[^\w:.\-&=]")
@@ -196,6 +197,8 @@ class _Entry:
 async def _insert(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
     if len(rows) == 1:
         await connection.execute(_INSERT, *rows[0])
+    elif len(rows) <= _PIPELINED:
+        await connection.executemany(_INSERT, rows)
     else:
         await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
 

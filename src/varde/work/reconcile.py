@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Compares what should have happened with what did, in a transaction that may only read."""
+    """Compares what should have happened with what did, in a savepoint that may only read."""
 
     name: str
     run: Callable[[Connection, datetime], Awaitable[Finding]]
@@ -75,6 +75,7 @@ async def run_checks(connection: Connection, checks: Sequence[Check], now: datet
     for check in checks:
         try:
             async with connection.transaction():
+                await connection.execute("set local transaction_read_only = on")
                 finding = await check.run(connection, now)
         except Exception as error:
             if connection.is_closed():

@@ -51,18 +51,15 @@ select edge,
 from (select edge, state, count(*) as number from work_outbox group by edge, state) counted
 group by edge order by edge
 """
+_STATES = ("waiting", "sent", "received", "failed", "unknown")
 
 
 async def edges(connection: Connection, names: Sequence[str] = ()) -> list[EdgeCount]:
     """The count of each edge that has or had messages, and of those named."""
-    found = {
-        row["edge"]: EdgeCount(
-            row["edge"],
-            *(int(row[state] or 0) for state in ("waiting", "sent", "received", "failed", "unknown")),
-            row["oldest"],
-        )
-        for row in await connection.fetch(_EDGES)
-    }
+    found: dict[str, EdgeCount] = {}
+    for row in await connection.fetch(_EDGES):
+        waiting, sent, received, failed, unknown = (int(row[state] or 0) for state in _STATES)
+        found[row["edge"]] = EdgeCount(row["edge"], waiting, sent, received, failed, unknown, row["oldest"])
     for name in names:
         found.setdefault(name, EdgeCount(name, 0, 0, 0, 0, 0, None))
     return [found[name] for name in sorted(found)]

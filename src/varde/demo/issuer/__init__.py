@@ -1,5 +1,5 @@
-"""The demo's identity provider: starts the Node process (`issuer.mjs`) and passes requests on to it, so that
-one public port is enough. Demo mode only.
+"""The demo's identity provider: how the Node process (`issuer.mjs`) is run, and a proxy to it, so that one public
+port is enough. Demo mode only.
 """
 
 from __future__ import annotations
@@ -7,8 +7,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from joserfc.jwk import ECKey
 
 MOUNT = "/demo/issuer"
 _DROPPED = frozenset({b"host", b"connection", b"transfer-encoding", b"content-length", b"accept-encoding"})
-_START_SECONDS = 20
 
 
 def node() -> str:
@@ -36,7 +33,7 @@ def node() -> str:
 
 
 class Issuer:
-    """The running provider of one demo."""
+    """The provider of one demo."""
 
     def __init__(self, folder: Path, base: str, key: ECKey, clients: dict[str, str]) -> None:
         """`clients` is the client id by side (patient, staff); `base` Varde's public address."""
@@ -58,31 +55,17 @@ class Issuer:
                 for side, identifier in clients.items()
             },
         }
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start Node and wait until it listens. Raises RuntimeError when it does not."""
+    def prepare(self) -> tuple[list[str], Path]:
+        """Write its configuration; the command that runs it and the folder to run it in.
+
+        Raises RuntimeError when Node or the library is missing.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "issuer.json"
         file.write_text(json.dumps(self._configuration))
         self.socket.unlink(missing_ok=True)
-        log = (self.folder / "issuer.log").open("wb")
-        script = Path(__file__).parent / "issuer.mjs"
-        self._process = subprocess.Popen(  # noqa: S603 our own script
-            [node(), str(script), str(file)], stdout=log, stderr=log, cwd=_modules(), start_new_session=True
-        )
-        deadline = time.monotonic() + _START_SECONDS
-        while not self.socket.exists():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                text = (self.folder / "issuer.log").read_text(errors="replace")[-1500:]
-                raise RuntimeError(f"the demo's login did not start: {text}")
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(5)
+        return [node(), str(Path(__file__).parent / "issuer.mjs"), str(file)], _modules()
 
 
 def socket_of(folder: Path) -> Path:
