@@ -124,7 +124,7 @@ class Ward:
                 "name": [{"given": ["Kari"], "family": f"Nordmann{self.made}"}],
                 "birthDate": day.isoformat(),
             }
-            resources += [patient, appointment(one, start, unit, labels)]
+            resources += [patient, episode(one, unit), appointment(one, start, unit, labels)]
             home = PostalAddress((f"Storgata {self.made}",), "9008", "TROMSØ")
             persons.append(
                 RegisteredPerson(
@@ -210,6 +210,18 @@ class Ward:
         """(patient's id, problem) of the ward's open tasks."""
         found, _ = await flow.problems(self.platform, await self.staff())
         return sorted((one.patient.reference.removeprefix("Patient/"), one.problem) for one in found)
+
+
+def episode(one: Someone, unit: str) -> dict[str, Any]:
+    """The ward treats the patient (FAM-30), whatever happens to the appointment."""
+    return {
+        "resourceType": "EpisodeOfCare",
+        "id": new_id(bucket_of(one.id)),
+        "status": "active",
+        "patient": {"reference": f"Patient/{one.id}"},
+        "managingOrganization": {"reference": f"Organization/{unit}"},
+        "period": {"start": "2026-01-01"},
+    }
 
 
 def appointment(one: Someone, start: datetime, unit: str, labels: Sequence[str] = ()) -> dict[str, Any]:
