@@ -6,6 +6,7 @@ after SIGKILL at any moment. What a world keeps, and what it means, is its own. 
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -60,16 +61,20 @@ class Ledger:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file.touch(mode=0o600)
-            connection = sqlite3.connect(
-                self._file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            connection.row_factory = sqlite3.Row
-            connection.execute("pragma journal_mode = wal")
-            connection.execute(f"pragma synchronous = {'full' if self._durable else 'off'}")
-            connection.executescript(self._schema)
-            self._connection = connection
+            # One process at a time: SQLite does not wait for others while it turns a new file to its journal mode.
+            with self._file.with_suffix(".opening").open("w") as opening:
+                fcntl.flock(opening, fcntl.LOCK_EX)
+                self._file.touch(mode=0o600)
+                self._connection = self._opened()
         return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("pragma journal_mode = wal")
+        connection.execute(f"pragma synchronous = {'full' if self._durable else 'off'}")
+        connection.executescript(self._schema)
+        return connection
 
 
 def written(moment: datetime) -> str:

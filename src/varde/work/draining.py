@@ -43,6 +43,10 @@ class Drain:
         self._pause = _FIRST_PAUSE
         self._asked: datetime | None = None
 
+    def _by(self, until: datetime) -> datetime:
+        """A clock that runs has gone past `until` while draining: what is caused now is due now."""
+        return max(until, self._clock.now())
+
     async def run(self, until: datetime, grace: float) -> int:
         """Drain, as Worker.drain says. `grace`: as Pace.grace."""
         async with self._database.transaction() as connection:
@@ -63,7 +67,7 @@ class Drain:
     async def _ordinary(self, until: datetime, grace: float) -> int:
         total = 0
         while True:
-            due, busy = await self._look(until)
+            due, busy = await self._look(self._by(until))
             if not due:
                 if not busy:
                     return total
@@ -76,7 +80,7 @@ class Drain:
                     continue
                 self._asked = at
                 self._moving(at)
-            moment, bound = Later(self._clock, at), min(until, _end_of_step(at))
+            moment, bound = Later(self._clock, at), min(self._by(until), _end_of_step(at))
             if what == "job":
                 ran = await run_jobs(self._database, self._handlers[which], moment, bound, recurring=False)
             else:
@@ -106,12 +110,14 @@ class Drain:
         total = 0
         while True:
             async with self._database.connection() as connection:
-                due = await jobs.recurring_due(connection, [k for k in self._handlers if k not in rested], until)
+                due = await jobs.recurring_due(
+                    connection, [k for k in self._handlers if k not in rested], self._by(until)
+                )
             if not due:
                 return total
             for kind in due:
                 ran = await run_jobs(
-                    self._database, self._handlers[kind], Later(self._clock, until), until, recurring=True
+                    self._database, self._handlers[kind], Later(self._clock, until), self._by(until), recurring=True
                 )
                 if ran:
                     rested.add(kind)

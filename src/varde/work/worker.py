@@ -110,7 +110,8 @@ class Worker:
     async def drain(self, until: datetime, *, moving: Callable[[datetime], object] | None = None) -> int:
         """Run everything due by `until` and all that it causes, in order of due time to the minute: jobs, messages,
         late receipts; then each recurring job that is due, once. Returns how many jobs were run and messages
-        handed over here. Waits for what other workers hold.
+        handed over here. Waits for what other workers hold. Where the clock runs, what is caused meanwhile and due at
+        once is within it.
 
         `moving` is called with each moment before what is due then is run, and at the end with `until`: a clock
         that it moves lets handlers see each thing at its own time. Raises TimeoutError when others hold what is

@@ -241,6 +241,7 @@ async def test_receipts_are_fetched_until_stored(house: PrintHouse, post: SftpPo
         b"not json", b"[]", b'{"receipts": [{"key": "a"}]}',
         b'{"receipts": [{"key": "a", "state": "lost", "at": "x"}]}',
         b'{"receipts": [{"key": "a", "state": "posted", "at": "2026-11-25T15:00:00"}]}',
+        b'{"receipts": [{"key": "a\\u0000", "state": "posted", "at": "2026-11-25T15:00:00Z"}]}',
     ],
 )  # fmt: skip
 async def test_a_receipt_file_that_cannot_be_read_is_laid_aside(

@@ -226,6 +226,8 @@ def _receipt(given: Any) -> Receipt:
     if at.tzinfo is None:
         raise ValueError("a moment without time zone")
     reference = given.get("reference")
+    if "\0" in f"{given['key']}{reference}":
+        raise ValueError("a null character")
     return Receipt(given["key"], given["state"], at, None if reference is None else str(reference)[:100])
 
 
