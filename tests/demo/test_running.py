@@ -70,7 +70,8 @@ def test_a_restart_keeps_everything_and_is_quick(folder: Path) -> None:
     assert httpx.get(f"{again.base}/demo/clock").json()["now"] > moved
     assert again.everybody == server.everybody
     assert stop(again, signal.SIGINT) == 0
-    assert took < 15, took
+    # 3.4 s on a quiet machine; here only that it is no new beginning.
+    assert took < 30, took
 
 
 def test_a_child_that_dies_is_started_again(folder: Path) -> None:
