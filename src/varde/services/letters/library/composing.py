@@ -149,7 +149,8 @@ class _Said:
                 said = self.text(known["text"]) if "text" in known else self.values[name]
                 lines = tuple(line for line in said.split("\n") if line.strip())
                 if lines:
-                    yield Fact(self.text(known["label"]), lines, known.get("kind", name))
+                    first = lines[0][0].upper() + lines[0][1:]
+                    yield Fact(self.text(known["label"]), (first, *lines[1:]), known.get("kind", name))
 
     def _list(self, items: Sequence[Mapping[str, Any]], make: Callable[[tuple[str, ...]], Block]) -> Iterator[Block]:
         shown = tuple(self.text(item) for item in items if self.holds(item.get("when", "")))
