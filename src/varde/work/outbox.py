@@ -179,9 +179,7 @@ group by patient
 """
 
 
-async def count_since(
-    connection: Connection, edge: str, patients: Sequence[int], since: datetime
-) -> Mapping[int, int]:
+async def count_since(connection: Connection, edge: str, patients: Sequence[int], since: datetime) -> Mapping[int, int]:
     """How many messages of an edge each patient has had or will have since a moment, by the time they were due
     (LET-22). Cancelled and failed ones do not count; a patient without any is missing."""
     rows = await connection.fetch(_COUNT_SINCE, edge, list(patients), since)
