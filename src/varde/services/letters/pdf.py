@@ -9,6 +9,7 @@ and down. So what stands within MAY_SHOW may be seen by anyone, and holds the re
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -33,12 +34,15 @@ WINDOW = (15.0, 44.0, 120.0, 79.0)
 """The window when the sheet lies in the envelope's upper left corner."""
 PREVIEW_WIDTH = 480
 """Pixels of the staff's picture of a first page."""
+NO_BREAK = "\u00a0"
+_HELD_TOGETHER = re.compile(r"\b(?:\d{2} \d{2} \d{2} \d{2}|116 117|(?:kl|dii)\. \d)")
+"""Telephone numbers and times: no line ends within one."""
 _A4_INCHES = 210 / 25.4
 
 WORDS: Mapping[str, Mapping[str, str]] = {
     "nb": {"page": "Side {page} av {pages}", "date": "Dato", "reference": "Vår referanse", "phone": "Telefon"},
     "nn": {"page": "Side {page} av {pages}", "date": "Dato", "reference": "Vår referanse", "phone": "Telefon"},
-    "se": {"page": "Siidu {page}/{pages}", "date": "Beaivi", "reference": "Min čujuhus", "phone": "Telefovdna"},
+    "se": {"page": "Siidu {page}/{pages}", "date": "Beaivi", "reference": "Min referánsa", "phone": "Telefovdna"},
     "en": {"page": "Page {page} of {pages}", "date": "Date", "reference": "Our reference", "phone": "Telephone"},
 }
 
@@ -149,7 +153,9 @@ def _inputs(document: Document, recipient: Recipient | None) -> dict[str, str]:
         "blocks": [_block(block) for block in document.blocks if not isinstance(block, Link) or block.on_paper],
         "signature": document.signature,
     }
-    return {"letter": orjson.dumps(data).decode()}
+    return {
+        "letter": _HELD_TOGETHER.sub(lambda found: found.group(0).replace(" ", NO_BREAK), orjson.dumps(data).decode())
+    }
 
 
 def _block(block: Block) -> dict[str, Any]:
