@@ -17,7 +17,7 @@ from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.families import RegisteredFamilies
 from varde.fhir.store import Store
-from varde.services import Platform, Service, appointments
+from varde.services import Platform, Service, appointments, letters
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -29,7 +29,10 @@ from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
 from varde.work.worker import Worker
 
-SERVICES: Sequence[Service] = (appointments.SERVICE,)
+SERVICES: Sequence[Service] = (
+    letters.SERVICE,
+    appointments.SERVICE,
+)
 
 
 @dataclass(frozen=True, slots=True)
