@@ -138,7 +138,11 @@ async def settle(
     """
     heard = await hear(
         connection,
-        [(one.message, outcome) for one, outcome in zip(claimed, outcomes, strict=True) if isinstance(outcome, Receipt)],
+        [
+            (one.message, outcome)
+            for one, outcome in zip(claimed, outcomes, strict=True)
+            if isinstance(outcome, Receipt)
+        ],
         now,
     )
     others = [
