@@ -172,13 +172,13 @@ class Browser:
         self.addresses.append(urljoin(self.base, path))
         return await self.http.get(path, **more)
 
-    async def until(self, path: str, wanted: str) -> str:
-        """Follow redirects from `path`; the first address in which `wanted` stands, not yet asked for."""
+    async def until(self, path: str, *wanted: str) -> str:
+        """Follow redirects from `path`; the first address in which one of `wanted` stands, not yet asked for."""
         for _ in range(12):
             answer = await self.get(path)
             assert answer.status_code in {302, 303}, (path, answer.status_code, answer.text[:300])
             path = urljoin(self.addresses[-1], answer.headers["location"])
-            if wanted in path:
+            if any(part in path for part in wanted):
                 self.addresses.append(path)
                 return path
         raise AssertionError(f"never came to {wanted}")
@@ -186,7 +186,9 @@ class Browser:
     async def to_callback(self, key: str, side: str = "patient", til: str = "/me") -> str:
         """Begin to log in and choose a person; the address of our callback with code and state."""
         start = "/login" if side == "patient" else "/arbeid/login"
-        path = await self.until(f"{start}?til={til}", "/interaction/")
+        path = await self.until(f"{start}?til={til}", "/interaction/", "/login/callback")
+        if "/login/callback" in path:  # the provider knows the browser still
+            return path
         page = await self.get(path)
         assert page.status_code == 200 and re.search(r"oppdiktet", page.text)
         answer = await self.http.post(path, data={"person": key})

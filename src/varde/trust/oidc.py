@@ -25,8 +25,10 @@ from varde.clock import Clock
 
 ALGORITHMS = ["RS256", "PS256", "ES256"]
 """Of id_tokens. `none` and shared secrets are refused."""
+_NEEDED = ("authorization_endpoint", "token_endpoint", "pushed_authorization_request_endpoint", "jwks_uri")
 _LEEWAY = 10
 _METADATA_SECONDS = 24 * 3600
+_KEYS_SECONDS = 3600
 _REFETCH_SECONDS = 60
 
 
@@ -112,6 +114,8 @@ class Provider:
         if self.client.acr_values:
             request["acr_values"] = self.client.acr_values
         answer = await self._post(metadata["pushed_authorization_request_endpoint"], request)
+        if not isinstance(answer.get("request_uri"), str):
+            raise ProviderUnavailable("the pushed request got no name")
         query = urlencode({"client_id": self.client.client_id, "request_uri": answer["request_uri"]})
         started.url = f"{metadata['authorization_endpoint']}?{query}"
         return started
@@ -213,26 +217,41 @@ class Provider:
         return body
 
     async def _metadata(self) -> dict[str, Any]:
+        """The provider's metadata, a day old at most; older while the provider does not answer.
+
+        Raises ProviderUnavailable when it never did.
+        """
         now = self._clock.now().timestamp()
         cached = self._cached
         if not cached.metadata or now - cached.metadata_at > _METADATA_SECONDS:
             try:
-                answer = await self._http.get(f"{self.client.issuer}/.well-known/openid-configuration")
-                body = _object(answer)
-            except httpx.HTTPError as error:
-                if cached.metadata:
-                    return cached.metadata
-                raise ProviderUnavailable(type(error).__name__) from error
-            if answer.status_code != 200 or body.get("issuer") != self.client.issuer:
-                raise ProviderUnavailable("the provider's metadata is not its own")
-            cached.metadata, cached.metadata_at = body, now
+                cached.metadata, cached.metadata_at = await self._fetched(), now
+            except ProviderUnavailable:
+                if not cached.metadata:
+                    raise
+                cached.metadata_at = now - _METADATA_SECONDS + _REFETCH_SECONDS
         return cached.metadata
 
+    async def _fetched(self) -> dict[str, Any]:
+        try:
+            answer = await self._http.get(f"{self.client.issuer}/.well-known/openid-configuration")
+        except httpx.HTTPError as error:
+            raise ProviderUnavailable(type(error).__name__) from error
+        body = _object(answer)
+        if answer.status_code != 200 or body.get("issuer") != self.client.issuer:
+            raise ProviderUnavailable("the provider's metadata is not its own")
+        missing = [name for name in _NEEDED if not isinstance(body.get(name), str)]
+        if missing:
+            raise ProviderUnavailable(f"the provider's metadata lacks {', '.join(missing)}")
+        return body
+
     async def _keys(self, *, fresh: bool) -> KeySet:
-        """The provider's public keys; fetched again at most once a minute for a key not known."""
+        """The provider's public keys, an hour old at most, so that one taken back is soon not believed; fetched
+        again at most once a minute for a key not known."""
         now = self._clock.now().timestamp()
         cached = self._cached
-        if cached.keys is None or (fresh and now - cached.keys_at > _REFETCH_SECONDS):
+        oldest = _REFETCH_SECONDS if fresh else _KEYS_SECONDS
+        if cached.keys is None or now - cached.keys_at > oldest:
             metadata = await self._metadata()
             try:
                 answer = await self._http.get(metadata["jwks_uri"])
