@@ -8,6 +8,8 @@ and down. So what stands within MAY_SHOW may be seen by anyone, and holds the re
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -32,6 +34,9 @@ WINDOW = (15.0, 44.0, 120.0, 79.0)
 """The window when the sheet lies in the envelope's upper left corner."""
 PREVIEW_WIDTH = 480
 """Pixels of the staff's picture of a first page."""
+NO_BREAK = "\u00a0"
+_HELD_TOGETHER = re.compile(r"\b(?:\d{2} \d{2} \d{2} \d{2}|116 117|(?:kl|dii)\. \d)")
+"""Telephone numbers and times: no line ends within one."""
 _A4_INCHES = 210 / 25.4
 
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -66,12 +71,12 @@ def pdf(document: Document, recipient: Recipient | None = None) -> bytes:
 
     Takes milliseconds of computing, so call it in a thread where others wait. Raises PrintFault.
     """
-    return _compiler().compile(_inputs(document, recipient), format="pdf", pdf_standards=list(STANDARDS))
+    return _press().set(_inputs(document, recipient), format="pdf", pdf_standards=list(STANDARDS))
 
 
 def page_image(document: Document, recipient: Recipient | None = None, *, width: int = PREVIEW_WIDTH) -> bytes:
     """The first page as a PNG about `width` pixels wide. Raises PrintFault."""
-    return _compiler().compile(_inputs(document, recipient), format="png", ppi=width / _A4_INCHES)
+    return _press().set(_inputs(document, recipient), format="png", ppi=width / _A4_INCHES)
 
 
 def address_lines(recipient: Recipient) -> tuple[str, ...]:
@@ -81,29 +86,44 @@ def address_lines(recipient: Recipient) -> tuple[str, ...]:
     return tuple(filter(None, (recipient.name, *recipient.lines, town, country)))
 
 
-class _Compiler:
-    """One reused typst compiler: its fonts are read once. It keeps a cache and is not for two threads at a time."""
+class _Press:
+    """Reused typst compilers, whose fonts are read once: as many as there are cores, each for one letter at a time.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        with as_file(files("varde.services.letters") / "letter.typ") as source:
-            self._compiler = typst.Compiler(
-                str(source), root=str(source.parent), font_paths=[str(_fonts())], ignore_system_fonts=True
-            )
+    A compiler works outside Python's lock, so threads set letters side by side.
+    """
 
-    def compile(self, inputs: Mapping[str, str], **how: Any) -> bytes:
-        with self._lock:
+    def __init__(self, size: int) -> None:
+        self._places = threading.Semaphore(size)
+        self._idle: list[typst.Compiler] = []
+
+    def set(self, inputs: Mapping[str, str], **how: Any) -> bytes:
+        with self._places:
             try:
-                made = self._compiler.compile(sys_inputs=dict(inputs), **how)
+                compiler = self._idle.pop()
+            except IndexError:
+                compiler = self._new()
+            try:
+                made = compiler.compile(sys_inputs=dict(inputs), **how)
             except Exception as fault:
                 # The compiler's own message may quote the letter.
                 raise PrintFault(type(fault).__name__) from None
-        return bytes(made[0] if isinstance(made, list) else made)
+            finally:
+                self._idle.append(compiler)
+        first = made[0] if isinstance(made, list) else made
+        if first is None:
+            raise PrintFault("nothing was set")
+        return first
+
+    def _new(self) -> typst.Compiler:
+        with as_file(files("varde.services.letters") / "letter.typ") as source:
+            return typst.Compiler(
+                str(source), root=str(source.parent), font_paths=[str(_fonts())], ignore_system_fonts=True
+            )
 
 
 @lru_cache(maxsize=1)
-def _compiler() -> _Compiler:
-    return _Compiler()
+def _press() -> _Press:
+    return _Press(os.cpu_count() or 1)
 
 
 def _fonts() -> Path:
@@ -133,7 +153,9 @@ def _inputs(document: Document, recipient: Recipient | None) -> dict[str, str]:
         "blocks": [_block(block) for block in document.blocks if not isinstance(block, Link) or block.on_paper],
         "signature": document.signature,
     }
-    return {"letter": orjson.dumps(data).decode()}
+    return {
+        "letter": _HELD_TOGETHER.sub(lambda found: found.group(0).replace(" ", NO_BREAK), orjson.dumps(data).decode())
+    }
 
 
 def _block(block: Block) -> dict[str, Any]:

@@ -149,7 +149,8 @@ class _Said:
                 said = self.text(known["text"]) if "text" in known else self.values[name]
                 lines = tuple(line for line in said.split("\n") if line.strip())
                 if lines:
-                    yield Fact(self.text(known["label"]), lines, known.get("kind", name))
+                    first = lines[0][0].upper() + lines[0][1:]
+                    yield Fact(self.text(known["label"]), (first, *lines[1:]), known.get("kind", name))
 
     def _list(self, items: Sequence[Mapping[str, Any]], make: Callable[[tuple[str, ...]], Block]) -> Iterator[Block]:
         shown = tuple(self.text(item) for item in items if self.holds(item.get("when", "")))
@@ -196,6 +197,7 @@ def _values(
 
     own = passages()["texts"]
     visit = facts.start.astimezone(OSLO).date() if facts.start else today
+    by = cancel_by(facts.start) if facts.start else None
     fees = fees_on(visit)
     place = ", ".join(dict.fromkeys(filter(None, (facts.hospital, facts.place))))
     values = {
@@ -220,7 +222,7 @@ def _values(
         "previous": moment(facts.previous_start),
         "referral_date": day(facts.referral_date),
         "deadline": day(facts.deadline, weekday=True),
-        "cancel_by": moment(cancel_by(facts.start)) if facts.start else "",
+        "cancel_by": moment(by) if by and by.date() >= today else "",
         "fee": str(fees.fee),
         "missed_fee": str(fees.missed_psychiatric if facts.psychiatric else fees.missed),
         "today": day(today),
