@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from varde.app import House, build
+from varde.clock import SystemClock
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.fhir.capability import capability_statement
@@ -246,7 +247,8 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
         "Level4" if chosen.demo else None,
         {} if chosen.demo else {"helseid://claims/identity/assurance_level": "high"},
     )  # fmt: skip
-    clock = house.platform.clock
+    # The providers are other houses and go by the world's clock, also when the demo's runs ahead of it.
+    clock = SystemClock()
     return Provider(patients, clock, http), Provider(staff, clock, http)
 
 

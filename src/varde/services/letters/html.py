@@ -22,8 +22,8 @@ from varde.services.letters.document import (
 
 _SAFE_ADDRESS = re.compile(r"(?:https://|tel:\+?[0-9]|mailto:)[^\s\"'<>]*")
 _TAPPED = re.compile(
-    r"(?<![\w+./-])(?:"
-    r"(?P<phone>(?:\+47 ?)?(?:\d{2} \d{2} \d{2} \d{2}|\d{3} \d{2} \d{3}|0\d{4}|116 117))(?![\w-])"
+    r"(?<![\w@+./-])(?:"
+    r"(?P<phone>(?:\+47 ?)?(?:[2-9]\d \d{2} \d{2} \d{2}|[489]\d{2} \d{2} \d{3}|0\d{4}|116 117))(?![\w-])"
     r"|(?P<page>(?:[a-z0-9-]+\.)+no(?:/[a-z0-9-]+)*)(?![\w@]))"
 )
 """What running text says that a reader wants to tap: Norwegian telephone numbers as letters write them

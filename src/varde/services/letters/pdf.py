@@ -42,7 +42,7 @@ _A4_INCHES = 210 / 25.4
 WORDS: Mapping[str, Mapping[str, str]] = {
     "nb": {"page": "Side {page} av {pages}", "date": "Dato", "reference": "Vår referanse", "phone": "Telefon"},
     "nn": {"page": "Side {page} av {pages}", "date": "Dato", "reference": "Vår referanse", "phone": "Telefon"},
-    "se": {"page": "Siidu {page}/{pages}", "date": "Beaivi", "reference": "Min čujuhus", "phone": "Telefovdna"},
+    "se": {"page": "Siidu {page}/{pages}", "date": "Beaivi", "reference": "Min referánsa", "phone": "Telefovdna"},
     "en": {"page": "Page {page} of {pages}", "date": "Date", "reference": "Our reference", "phone": "Telephone"},
 }
 
