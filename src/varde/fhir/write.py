@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from varde.fhir.definitions import type_number
 from varde.fhir.errors import Conflict
 from varde.fhir.keys import bucket_of, resource_key
@@ -114,17 +116,25 @@ class NewVersion:
     old: Mapping[str, Any] | None = None
     old_date: datetime | None = None
     old_patient: int | None = None
+    old_bucket: int | None = None
+    old_security: Sequence[str] = ()
     rows: IndexRows | None = None
     patient: int | None = None
-    kept_security: list[str] = field(default_factory=list)
-    """Labels that a deleted resource keeps: what was hidden stays hidden."""
     exists: bool = False
     """Whether a row (deleted or not) is there to be replaced."""
+    rid: int = field(init=False)
+    """Its key."""
 
-    @property
-    def rid(self) -> int:
-        """Its key."""
-        return resource_key(self.type, self.id)
+    def __post_init__(self) -> None:
+        self.rid = resource_key(self.type, self.id)
+
+    def follow(self, row: Any) -> None:
+        """Make this the version after the one in `row`."""
+        self.version = row["version"] + 1
+        self.exists = True
+        self.old = orjson.loads(row["body"]) if row["body"] else None
+        self.old_date, self.old_patient = row["date"], row["patient"]
+        self.old_bucket, self.old_security = row["bucket"], row["security"] or ()
 
     @property
     def date(self) -> datetime:
@@ -133,13 +143,15 @@ class NewVersion:
 
     @property
     def bucket(self) -> int:
-        """Its patient's bucket, or its own outside every compartment."""
+        """Its patient's bucket, or its own outside every compartment. A deletion keeps the former one's."""
+        if self.resource is None and self.old_bucket is not None:
+            return self.old_bucket
         return bucket_of(self.rows.patient if self.rows and self.rows.patient else self.id)
 
     @property
     def security(self) -> list[str]:
-        """Labels of meta.security."""
-        return self.rows.security if self.rows else self.kept_security
+        """Labels of meta.security. What was restricted stays so when it is deleted."""
+        return self.rows.security if self.rows else list(self.old_security)
 
 
 async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
