@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
+import orjson
 
 from varde.fhir import splice
-from varde.fhir.definitions import is_type, type_number
+from varde.fhir.definitions import is_type, type_name, type_number
 from varde.fhir.errors import BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.keys import bucket_of, new_id, resource_key
@@ -208,10 +209,11 @@ class Writing(Reading):
             version.body = splice.stamp(source, version.id, version.version, now)
         try:
             # In key order, so that writers of the same new resources wait for one another and never deadlock.
-            await write(connection, sorted(versions, key=lambda version: version.rid), now)
+            adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now)
         except asyncpg.UniqueViolationError:
             raise Conflict.of("another writer created the resource at the same time") from None
         await self._project(connection, versions)
+        await self._project_adopted(connection, adopted)
         await self._record(gate, connection, versions, interaction)
         return [
             Written(
@@ -308,6 +310,25 @@ class Writing(Reading):
                 for v in versions
                 if v.type in projection.types
             ]  # fmt: skip
+            if rows:
+                await projection.written(connection, rows)
+
+    async def _project_adopted(self, connection: Any, rids: Sequence[int]) -> None:
+        """What became a patient's without being written: derived tables hear of it as of a change."""
+        if not rids or not self.projections:
+            return
+        found = await connection.fetch(
+            "select rid, type, id, patient, body from resource where rid = any($1::bigint[]) and not deleted",
+            list(rids),
+        )
+        for projection in self.projections:
+            rows = [
+                ProjectedRow(
+                    row["rid"], kind, row["id"], row["patient"], orjson.loads(row["body"]), orjson.loads(row["body"])
+                )
+                for row in found
+                if (kind := type_name(row["type"])) in projection.types
+            ]
             if rows:
                 await projection.written(connection, rows)
 
