@@ -125,4 +125,4 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )
     platform = Platform(settings, clock, database, store, access, registers)
-    return House(platform, Sessions(database, clock, limits), log, SERVICES)
+    return House(platform, Sessions(database, clock, limits, secure=settings.base.startswith("https:")), log, SERVICES)

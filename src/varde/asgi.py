@@ -245,6 +245,7 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
         issuers["staff"], chosen.staff_client_id, f"{chosen.base}/arbeid/login/callback", key,
         "openid profile" if chosen.demo else "openid profile helseid://scopes/hpr/hpr_number",
         "Level4" if chosen.demo else None,
+        {} if chosen.demo else {"helseid://claims/identity/assurance_level": "high"},
     )  # fmt: skip
     # The providers are other houses and go by the world's clock, also when the demo's runs ahead of it.
     clock = SystemClock()
@@ -254,7 +255,6 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
 def pages(house: House, http: httpx.AsyncClient) -> Starlette:
     """The pages of the shell and of every service."""
     platform = house.platform
-    secure = platform.settings.base.startswith("https:")
     shell = Shell(
         platform.clock,
         Assets(),
@@ -267,7 +267,7 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
         folders=[TemplateFolder(service.name, *service.templates) for service in house.services if service.templates],
         demo=platform.settings.demo,
     )
-    login = Login(platform.database, platform.access, house.sessions, *_providers(house, http), secure=secure)
+    login = Login(platform.database, platform.access, house.sessions, *_providers(house, http))
 
     async def cards(request: Request) -> Sequence[Card]:
         found: list[Card] = []
@@ -279,7 +279,7 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
     all_routes: list[BaseRoute] = [
         *routes(shell, cards),
         *login.routes(),
-        *signing.routes(platform.access, house.sessions, secure=secure),
+        *signing.routes(platform.access, house.sessions),
     ]
     for service in house.services:
         for some in (service.patient_routes, service.staff_routes, service.operator_routes, service.public_routes):

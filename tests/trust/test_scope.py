@@ -281,12 +281,15 @@ async def test_a_thing_that_names_its_patient_by_number_is_the_patients(world: W
         return {"subject": {"type": "Patient", "identifier": {"system": system_of(number), "value": number}}}
 
     await world.write(observation("logical-ola", "x") | of(OLA), observation("early", "x") | of(STRANGER))
+    await world.write(episode("x", WARD, "2026-11-01") | {"patient": of(STRANGER)["subject"]})
     assert await ids(world, world.bearer(pid=OLA), "/Observation") == {"result-ola", "logical-ola"}
     assert await status(world, world.bearer(pid=KARI), "/Observation/early") == 404
     assert await status(world, world.bearer(pid=STRANGER), "/Observation") == 401
     born = datetime(1990, 9, 9, tzinfo=UTC).date()
     await world.write(patient(STRANGER, born, "Ny Nordmann"))
     assert await ids(world, world.bearer(pid=STRANGER), "/Observation") == {"early"}
+    # The referral came before the patient did, and the ward treats them all the same (FAM-30).
+    assert await status(world, world.bearer(hpr=DOCTOR), "/Observation/early") == 200
     assert await status(world, world.bearer(pid=KARI), "/Observation/early") == 404
 
 

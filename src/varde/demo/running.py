@@ -134,7 +134,7 @@ def _child(name: str, settings: Settings, command: list[str], folder: Path | Non
 def _issuer(settings: Settings) -> Issuer:
     key = load_key(settings.client_key_file or settings.data / "client-key.json")
     clients = {"patient": settings.patient_client_id, "staff": settings.staff_client_id}
-    return Issuer(settings.data / "issuer", settings.base, key, clients)
+    return Issuer(settings.data / "issuer", settings.base, key, clients, clock=settings.data / "clock")
 
 
 @contextmanager

@@ -154,7 +154,7 @@ async def _write_bulk(store: Store, gate: Gate, bulk: Any, answers: list[dict[st
     resources = [request["resource"] for _, request in bulk]
     # An id that a client chose may only be taken where none can be hidden; those the server made are always new.
     free = {r["identity"] for _, r in bulk if r["made"] or reaches_all(gate, r["resource"]["resourceType"])}
-    written = await store.write_many(gate, resources, connection=connection, checked=True, allowed=True, upsert=free)
+    written = await store.write_many(gate, resources, connection=connection, checked=True, admitted=True, upsert=free)
     for (place, _), one in zip(bulk, written, strict=True):
         answers[place] = written_entry(one)
 

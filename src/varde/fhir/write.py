@@ -196,8 +196,10 @@ async def _resolve_logical(connection: Any, versions: Iterable[NewVersion], logi
             version.patient, version.rows.patient = match
 
 
-async def write(connection: Any, versions: Sequence[NewVersion], updated: datetime) -> None:
+async def write(connection: Any, versions: Sequence[NewVersion], updated: datetime) -> list[int]:
     """Write all versions with history and index rows. Inside the caller's transaction.
+
+    Gives the rids of what was there before and is a written Patient's from now on.
 
     Raises Conflict when another writer changed one of them first.
     """
@@ -243,7 +245,7 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
     )
     if kept != len(versions):
         raise Conflict.of("another writer changed the resource at the same time")
-    await _adopt(connection, versions)
+    return await _adopt(connection, versions)
 
 
 def _old_rows(version: NewVersion) -> IndexRows:
@@ -256,8 +258,8 @@ def _moved(version: NewVersion) -> bool:
     return version.old_date != version.date or version.old_patient != version.patient
 
 
-async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> None:
-    """Give resources that named a patient by national id before the Patient came their compartment."""
+async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:
+    """Give resources that named a patient by national id before the Patient came their compartment; their rids."""
     targets: dict[int, int] = {}
     for version in versions:
         if version.type != "Patient" or version.resource is None:
@@ -267,7 +269,7 @@ async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> None:
                 key = identifier_target(identifier.get("system") or "", identifier["value"])
                 targets[key] = version.rid
     if not targets:
-        return
+        return []
     orphans = await connection.fetch(
         "select distinct f.rid, f.target from index_reference f join resource r on r.rid = f.rid"
         " where f.target = any($1::bigint[]) and f.form = 'i' and r.patient is null"
@@ -279,6 +281,7 @@ async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> None:
         for table in ("resource", "index_token", "index_reference", "index_string", "index_date",
                       "index_quantity", "index_uri"):  # fmt: skip
             await connection.execute(f"update {table} set patient = $1 where rid = $2", patient, orphan["rid"])
+    return [orphan["rid"] for orphan in orphans]
 
 
 def _subject_parameters() -> list[int]:

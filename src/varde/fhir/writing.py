@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
+import orjson
 
 from varde.fhir import splice
-from varde.fhir.definitions import is_type, type_number
+from varde.fhir.definitions import is_type, type_name, type_number
 from varde.fhir.errors import BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.keys import bucket_of, new_id, resource_key
@@ -106,12 +107,12 @@ class Writing(Reading):
         *,
         connection: Any = None,
         checked: bool = False,
-        allowed: bool = False,
+        admitted: bool = False,
         upsert: bool | Collection[str] = True,
     ) -> list[Written]:
         """Create, or where an id is given update, many resources in one statement, all or none.
 
-        `checked` says that the caller validated them, `allowed` that it called `allow` for each; `upsert` as in
+        `checked` says that the caller validated them, `admitted` that it called `allow` for each; `upsert` as in
         `update`, or the references ("Type/id") that may be new. Raises as `update` does.
         """
         if not resources:
@@ -119,7 +120,7 @@ class Writing(Reading):
         items = []
         for resource in resources:
             body, parsed = read_resource(resource)
-            if not allowed:
+            if not admitted:
                 await self.allow(gate, Interaction.UPDATE, type_of(parsed))
             items.append(Item(body, parsed, parsed.get("id")))
 
@@ -208,10 +209,11 @@ class Writing(Reading):
             version.body = splice.stamp(source, version.id, version.version, now)
         try:
             # In key order, so that writers of the same new resources wait for one another and never deadlock.
-            await write(connection, sorted(versions, key=lambda version: version.rid), now)
+            adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now)
         except asyncpg.UniqueViolationError:
             raise Conflict.of("another writer created the resource at the same time") from None
         await self._project(connection, versions)
+        await self._project_adopted(connection, adopted)
         await self._record(gate, connection, versions, interaction)
         return [
             Written(
@@ -311,6 +313,25 @@ class Writing(Reading):
             if rows:
                 await projection.written(connection, rows)
 
+    async def _project_adopted(self, connection: Any, rids: Sequence[int]) -> None:
+        """What became a patient's without being written: derived tables hear of it as of a change."""
+        if not rids or not self.projections:
+            return
+        found = await connection.fetch(
+            "select rid, type, id, patient, body from resource where rid = any($1::bigint[]) and not deleted",
+            list(rids),
+        )
+        for projection in self.projections:
+            rows = [
+                ProjectedRow(
+                    row["rid"], kind, row["id"], row["patient"], orjson.loads(row["body"]), orjson.loads(row["body"])
+                )
+                for row in found
+                if (kind := type_name(row["type"])) in projection.types
+            ]
+            if rows:
+                await projection.written(connection, rows)
+
     @staticmethod
     async def _record(gate: Gate, connection: Any, versions: Sequence[NewVersion], interaction: Interaction) -> None:
         by_type: dict[str, list[NewVersion]] = {}
@@ -345,7 +366,7 @@ def check_id(identifier: object) -> None:
     """Raise BadRequest unless `identifier` has the form of a resource id."""
     if not is_id(identifier):
         raise BadRequest.of("an id has 1 to 64 letters, digits, hyphens and full stops", "Resource.id", "value")
-    if isinstance(identifier, str) and len(identifier) == 11 and identifier.isdigit():
+    if len(str(identifier)) == 11 and str(identifier).isdigit():
         # It could be a person's number, and ids stand in addresses and logs.
         raise BadRequest.of("an id of eleven digits is not taken", "Resource.id", "value")
 
