@@ -17,7 +17,7 @@ from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.families import RegisteredFamilies
 from varde.fhir.store import Store
-from varde.services import Platform, Service, appointments, letters
+from varde.services import Platform, Service, appointments, improvement, letters
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -32,6 +32,7 @@ from varde.work.worker import Worker
 SERVICES: Sequence[Service] = (
     letters.SERVICE,
     appointments.SERVICE,
+    improvement.SERVICE,
 )
 
 
