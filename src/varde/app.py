@@ -58,8 +58,9 @@ class House:
             found += service.checks(self.platform)
         return found
 
-    def worker(self) -> Worker:
-        """A worker that does all that every service left for later, and speaks to every edge."""
+    def worker(self, *, recurring: bool = True) -> Worker:
+        """A worker that does all that every service left for later, and speaks to every edge; without the jobs that
+        come again and again when `recurring` is False."""
         handlers = self._upkeep()
         receivers: dict[str, list[Receiver]] = {}
         for service in self.services:
@@ -69,7 +70,7 @@ class House:
         return Worker(
             self.platform.database,
             self.platform.clock,
-            handlers,
+            [one for one in handlers if recurring or one.every is None],
             edges.senders(self.platform.settings, self.platform.clock),
             {edge: _all_of(several) for edge, several in receivers.items()},
         )

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from rich.console import Console
 from varde import db
 from varde.app import House, build, clock_of, database_url
 from varde.clock import SetClock, today
-from varde.demo.filling import Region, fill, parse_mark, region_of
+from varde.demo.filling import Region, fill, mark, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
+from varde.demo.story import DAYS, Story
 from varde.demo.world import World
 from varde.embedded import EmbeddedPostgres
 from varde.observe import forget_metrics
@@ -177,6 +178,8 @@ async def _region(settings: Settings, seed: int, size: int, console: Console) ->
             return found
         region = Region(seed, size, today(now))
         await _fill(house, gate, region, console)
+        await _letters(house, past, region, now.now(), console)
+        await mark(house.platform.store, gate, region)
         return region
     finally:
         await house.close()
@@ -193,6 +196,13 @@ async def _fill(house: House, gate: Any, region: Region, console: Console) -> No
         f"Made a synthetic Helse Nord: {region.patients} patients, {count} resources, "
         f"in {time.monotonic() - started:.1f} s."
     )
+
+
+async def _letters(house: House, past: SetClock, region: Region, until: datetime, console: Console) -> None:
+    started = time.monotonic()
+    with console.status("Sending the letters of the last days …"):
+        count = await Story(house, past, region, until).tell()
+    console.print(f"Sent the {count} letters of the last {DAYS} days in {time.monotonic() - started:.1f} s.")
 
 
 def _asking(settings: Settings) -> Any:
