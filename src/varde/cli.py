@@ -11,10 +11,12 @@ import orjson
 import typer
 
 from varde import db
+from varde.audit_cli import audit
 from varde.embedded import EmbeddedPostgres
 from varde.settings import Settings, settings
 
 main = typer.Typer(name="varde", no_args_is_help=True, add_completion=False)
+main.add_typer(audit)
 
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the demo (VARDE_DATA).")]
 DEMO_PATIENTS = 2000
