@@ -17,7 +17,7 @@ from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.families import RegisteredFamilies
 from varde.fhir.store import Store
-from varde.services import Platform, Service, appointments
+from varde.services import Platform, Service, appointments, improvement, letters
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -29,7 +29,11 @@ from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
 from varde.work.worker import Worker
 
-SERVICES: Sequence[Service] = (appointments.SERVICE,)
+SERVICES: Sequence[Service] = (
+    letters.SERVICE,
+    appointments.SERVICE,
+    improvement.SERVICE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +125,5 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     limits = Limits(
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )
-    platform = Platform(settings, clock, database, store, access, registers)
+    platform = Platform(settings, clock, database, store, access, registers, SERVICES)
     return House(platform, Sessions(database, clock, limits, secure=settings.base.startswith("https:")), log, SERVICES)

@@ -96,6 +96,35 @@ class Reading:
             row = await connection.fetchrow(sql, *parameters.values)
         return await self._shown(gate, Interaction.READ, resource_type, resource_id, row, connection)
 
+    async def read_many(
+        self,
+        gate: Gate,
+        resource_type: str,
+        resource_ids: Sequence[str],
+        *,
+        connection: Any = None,
+        for_update: bool = False,
+    ) -> dict[str, Stored]:
+        """The current versions by id, of those that are there and may be seen: the fast lane of batches.
+
+        `for_update` locks them in the order of their keys, as writes do. Raises Forbidden.
+        """
+        await self.allow(gate, Interaction.READ, resource_type)
+        parameters = Parameters()
+        rids = parameters.add([resource_key(resource_type, one) for one in resource_ids])
+        predicate = gate.predicate("r", resource_type, parameters)
+        lock = " order by r.rid for update of r" if for_update else ""
+        sql = (
+            f"select {SELECT} from resource r where r.rid = any({rids}::bigint[])"
+            f" and not r.deleted and ({predicate}){lock}"
+        )
+        async with self.reading(connection) as own:
+            rows = await fetch(own, sql, parameters.values) if resource_ids else []
+        found = {row["id"]: stored(row) for row in rows}
+        patients = sorted({one.patient for one in found.values() if one.patient is not None})
+        await gate.record(Disclosure(Interaction.READ, resource_type, sorted(found), patients), connection)
+        return found
+
     async def vread(
         self, gate: Gate, resource_type: str, resource_id: str, version: int, *, connection: Any = None
     ) -> Stored:
