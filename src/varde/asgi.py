@@ -19,7 +19,6 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from varde.app import House, build
-from varde.clock import SystemClock
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.fhir.capability import capability_statement
@@ -247,8 +246,7 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
         "Level4" if chosen.demo else None,
         {} if chosen.demo else {"helseid://claims/identity/assurance_level": "high"},
     )  # fmt: skip
-    # The providers are other houses and go by the world's clock, also when the demo's runs ahead of it.
-    clock = SystemClock()
+    clock = house.platform.clock
     return Provider(patients, clock, http), Provider(staff, clock, http)
 
 

@@ -42,7 +42,7 @@ async def test_the_clock_goes_forward_for_every_process(demo: DemoServer) -> Non
         after = datetime.fromisoformat(await demo.advance("PT2H"))
         assert timedelta(hours=2) <= after - before < timedelta(hours=2, minutes=2)
         assert datetime.fromisoformat((await client.get("/demo/clock")).json()["now"]) >= after
-        # Logging in goes on working: the issuer goes by the world's clock.
+        # Logging in goes on working: the issuer goes by the demo's clock too.
         page = await demo.log_in(client, demo.person("Ingrid Solberg")["fnr"])
         assert page.status_code == 200
 

@@ -65,8 +65,8 @@ class Reading:
 
     @staticmethod
     async def allow(gate: Gate, interaction: Interaction, resource_type: str | None) -> None:
-        """Raise NotFound for no type of R4, Forbidden where the gate does not take this kind of request, which is
-        logged."""
+        """Raise NotFound for no type of R4 and, after logging the try, Forbidden where the gate does not take this
+        kind of request."""
         if resource_type is not None and not is_type(resource_type):
             raise NotFound.of("no such resource type", code="not-supported")
         if not gate.allows(interaction, resource_type or "*"):
