@@ -259,7 +259,7 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
         patient_menu=[
             MenuItem("/", _("Forsiden")),
             *(MenuItem(path, text) for service in house.services for path, text in service.patient_menu),
-            MenuItem(signing.CHOOSE_PATIENT, _("Familie")),
+            signing.FAMILY,
         ],
         staff_menu=[MenuItem(path, text) for service in house.services for path, text in service.staff_menu],
         folders=[TemplateFolder(service.name, *service.templates) for service in house.services if service.templates],

@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -24,13 +24,13 @@ from rich.console import Console
 from varde import db
 from varde.app import House, build, clock_of, database_url
 from varde.clock import SetClock, today
-from varde.demo.filling import Region, fill, region_of
+from varde.demo.filling import Region, fill, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
 from varde.demo.world import World
 from varde.embedded import EmbeddedPostgres
 from varde.observe import forget_metrics
-from varde.serving import Child, Supervisor, own_command, until_ready, until_stopped
+from varde.serving import Child, Supervisor, cancelled_by_signals, own_command, until_ready
 from varde.settings import Settings
 from varde.trust.oidc import load_key
 
@@ -60,8 +60,6 @@ class DemoState:
             read = orjson.loads((data / STATE).read_bytes())
         except FileNotFoundError:
             raise LookupError(f"{data} holds no demo") from None
-        from varde.demo.filling import parse_mark
-
         return cls(read["base"], parse_mark(read["region"]), read["database_url"])
 
     def write(self, data: Path) -> None:
@@ -72,35 +70,55 @@ class DemoState:
 
 async def run(settings: Settings, *, seed: int, size: int, console: Console) -> None:
     """Run the demo until SIGTERM or SIGINT. Raises CannotStart."""
-    began = time.monotonic()
     settings.data.mkdir(parents=True, exist_ok=True)
     with _alone(settings.data):
         _check_port(settings)
         postgres = None if settings.database_url else EmbeddedPostgres(settings.data)
         supervisor = Supervisor(lambda text: console.print(f"[yellow]{text}[/yellow]"))
+        starting = asyncio.create_task(asyncio.to_thread(_start, postgres))
         try:
-            issuer = _issuer(settings)
-            supervisor.start(_child("issuer", settings, *issuer.prepare()))
-            if postgres is not None:
-                await asyncio.to_thread(postgres.start)
-                await db.ensure_database(postgres.url("postgres"), "varde")
-            await db.migrate(database_url(settings))
-            region = await _region(settings, seed, size, console)
-            DemoState(settings.base, region, settings.database_url).write(settings.data)
-            await asyncio.to_thread(write_directory, region.world, issuer.persons)
-            forget_metrics(settings.data / "metrics")
-            for number in range(settings.worker_processes):
-                supervisor.start(_child(f"worker-{number + 1}", settings, own_command("worker")))
-            supervisor.start(_child("web", settings, own_command("serve")))
-            if not await until_ready(_asking(settings), _READY_SECONDS):
-                raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
-            _welcome(console, settings, region, time.monotonic() - began)
-            await until_stopped()
-            console.print("Stopping …")
+            with cancelled_by_signals():
+                await _come_up(settings, supervisor, starting, seed, size, console)
+                await asyncio.Event().wait()
         finally:
+            console.print("Stopping …")
             await supervisor.stop()
+            await asyncio.wait([starting])
             if postgres is not None:
                 await asyncio.to_thread(postgres.stop)
+
+
+def _start(postgres: EmbeddedPostgres | None) -> None:
+    if postgres is not None:
+        postgres.start()
+
+
+async def _come_up(
+    settings: Settings, supervisor: Supervisor, database: Awaitable[None], seed: int, size: int, console: Console
+) -> None:
+    """Start all parts in their order, and say where to click. Raises CannotStart."""
+    began = time.monotonic()
+    issuer = _issuer(settings)
+    supervisor.start(_child("issuer", settings, *issuer.prepare()))
+    forget_metrics(settings.data / "metrics")
+    web = _child("web", settings, own_command("serve"))
+    again = (settings.data / STATE).exists()
+    if again:  # It gets up while the database does, and is ready when that is.
+        supervisor.start(web)
+    await asyncio.shield(database)
+    if not settings.database_url:
+        await db.ensure_database(EmbeddedPostgres(settings.data).url("postgres"), "varde")
+    await db.migrate(database_url(settings))
+    region = await _region(settings, seed, size, console)
+    DemoState(settings.base, region, settings.database_url).write(settings.data)
+    await asyncio.to_thread(write_directory, region.world, issuer.persons)
+    for number in range(settings.worker_processes):
+        supervisor.start(_child(f"worker-{number + 1}", settings, own_command("worker")))
+    if not again:
+        supervisor.start(web)
+    if not await until_ready(_asking(settings), _READY_SECONDS):
+        raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
+    _welcome(console, settings, region, time.monotonic() - began)
 
 
 def _child(name: str, settings: Settings, command: list[str], folder: Path | None = None) -> Child:

@@ -127,9 +127,14 @@ def _fields(parameter: SearchParameter) -> set[tuple[tuple[str, bool], ...]]:
     return {tuple((s[0], s[1]) for s in path["steps"] if len(s) == 2) for path in parameter.paths}
 
 
+_BESIDE = {"Task": ("patient",)}
+"""R4 leaves tasks out of the Patient's compartment. Here a task for a patient is the patient's, so that the gate
+shows it to those who may see that patient and to nobody else."""
+
+
 def compartment_parameters(resource_type: str) -> tuple[str, ...]:
     """Codes of the reference parameters that put a resource of this type into a Patient's compartment."""
-    return tuple(_search()["compartment"].get(resource_type, ()))
+    return _BESIDE.get(resource_type) or tuple(_search()["compartment"].get(resource_type, ()))
 
 
 @cache

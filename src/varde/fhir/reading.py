@@ -65,8 +65,8 @@ class Reading:
 
     @staticmethod
     async def allow(gate: Gate, interaction: Interaction, resource_type: str | None) -> None:
-        """Raise NotFound for no type of R4, Forbidden where the gate does not take this kind of request, which is
-        logged."""
+        """Raise NotFound for no type of R4 and, after logging the try, Forbidden where the gate does not take this
+        kind of request."""
         if resource_type is not None and not is_type(resource_type):
             raise NotFound.of("no such resource type", code="not-supported")
         if not gate.allows(interaction, resource_type or "*"):
@@ -95,6 +95,35 @@ class Reading:
         else:
             row = await connection.fetchrow(sql, *parameters.values)
         return await self._shown(gate, Interaction.READ, resource_type, resource_id, row, connection)
+
+    async def read_many(
+        self,
+        gate: Gate,
+        resource_type: str,
+        resource_ids: Sequence[str],
+        *,
+        connection: Any = None,
+        for_update: bool = False,
+    ) -> dict[str, Stored]:
+        """The current versions by id, of those that are there and may be seen: the fast lane of batches.
+
+        `for_update` locks them in the order of their keys, as writes do. Raises Forbidden.
+        """
+        await self.allow(gate, Interaction.READ, resource_type)
+        parameters = Parameters()
+        rids = parameters.add([resource_key(resource_type, one) for one in resource_ids])
+        predicate = gate.predicate("r", resource_type, parameters)
+        lock = " order by r.rid for update of r" if for_update else ""
+        sql = (
+            f"select {SELECT} from resource r where r.rid = any({rids}::bigint[])"
+            f" and not r.deleted and ({predicate}){lock}"
+        )
+        async with self.reading(connection) as own:
+            rows = await fetch(own, sql, parameters.values) if resource_ids else []
+        found = {row["id"]: stored(row) for row in rows}
+        patients = sorted({one.patient for one in found.values() if one.patient is not None})
+        await gate.record(Disclosure(Interaction.READ, resource_type, sorted(found), patients), connection)
+        return found
 
     async def vread(
         self, gate: Gate, resource_type: str, resource_id: str, version: int, *, connection: Any = None

@@ -19,11 +19,13 @@ from varde.trust.sessions import Session, Sessions
 from varde.web.errors import Explanation, error_page
 from varde.web.guards import form_of, patient_page, staff_page
 from varde.web.routes import local_path
-from varde.web.shell import render
+from varde.web.shell import MenuItem, render
 
 CHOOSE_PATIENT = "/familie/velg"
 
 _ = str  # marks messages for extraction
+
+FAMILY = MenuItem(CHOOSE_PATIENT, _("Familie"))
 
 OLD = Explanation(
     _("Innloggingen ble for gammel"),

@@ -17,10 +17,31 @@ import asyncpg
 from varde.db import Connection, Database
 from varde.work.jobs import CHANNEL
 
+_PATIENCE = 10.0
 LOCK_CLASS = 0x576F726B  # "Work"
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError,
           TimeoutError, asyncpg.InternalClientError)  # fmt: skip
 """What a lost or refused connection raises."""
+
+
+_SURELY_AWAY = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CrashShutdownError,
+                asyncpg.CannotConnectNowError)  # fmt: skip
+
+
+async def is_away(database: Database, error: BaseException) -> bool:
+    """Whether an error came of the database being away, so that nobody else is to be blamed for it. What could
+    also be somebody's own time-out or broken connection is decided by asking the server."""
+    if not isinstance(error, BROKEN):
+        return False
+    if isinstance(error, _SURELY_AWAY):
+        return True
+    try:
+        async with asyncio.timeout(5):
+            connection = await database.dedicated()
+            await connection.close(timeout=2)
+    except BROKEN:
+        return True
+    return False
 
 
 class Presence:
@@ -38,7 +59,7 @@ class Presence:
         """Whether this process is known to be alive, as far as it can know."""
         return self._connection is not None and not self._connection.is_closed()
 
-    async def hold(self, timeout: float = 10.0) -> int:
+    async def hold(self) -> int:
         """See to it that this process is known to be alive, with the number it had before if it had one, and
         return the number. Raises one of BROKEN when the server is away."""
         async with self._lock:
@@ -46,7 +67,7 @@ class Presence:
                 return self.owner
             connection = await self._database.dedicated()
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(_PATIENCE):
                     # A lock still held by our own broken connection is let go of when the server sees it broken.
                     owner = self.owner or await connection.fetchval("select nextval('work_owner')")
                     await connection.execute("select pg_advisory_lock($1, $2)", LOCK_CLASS, owner)
@@ -58,14 +79,14 @@ class Presence:
             self._connection, self.owner = connection, int(owner)
             return self.owner
 
-    async def check(self, timeout: float = 10.0) -> None:
+    async def check(self) -> None:
         """Ask the server whether the connection still stands. Raises one of BROKEN when it does not."""
         connection = self._connection
         if connection is None or connection.is_closed():
-            await self.hold(timeout)
+            await self.hold()
             return
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(_PATIENCE):
                 await connection.execute("select 1")
         except BROKEN:
             connection.terminate()
@@ -99,3 +120,14 @@ async def senders(connection: Connection) -> list[int]:
     """Numbers of the processes that have messages in sending, dead or alive."""
     rows = await connection.fetch("select distinct owner from work_outbox where state = 'sending'")
     return [row["owner"] for row in rows]
+
+
+async def count(connection: Connection) -> int:
+    """How many processes are known to be alive now: workers, and whoever drains."""
+    return int(
+        await connection.fetchval(
+            "select count(*) from pg_locks where locktype = 'advisory' and classid = $1::int8::oid and granted"
+            " and database = (select oid from pg_database where datname = current_database())",
+            LOCK_CLASS,
+        )
+    )

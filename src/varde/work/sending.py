@@ -49,6 +49,15 @@ async def earliest(connection: Connection, edges: Sequence[str], until: datetime
     return {row["edge"]: row["next_try"] for row in await connection.fetch(_EARLIEST, list(edges), until)}
 
 
+async def is_sending(connection: Connection, edges: Sequence[str]) -> bool:
+    """Whether anybody is handing over a message of one of these edges."""
+    return bool(
+        await connection.fetchval(
+            "select exists (select 1 from work_outbox where state = 'sending' and edge = any($1::text[]))", list(edges)
+        )
+    )
+
+
 _CLAIM = """
 with next as (
     select id from work_outbox where edge = $1 and state = 'waiting' and next_try <= $2
@@ -92,6 +101,8 @@ def outcomes_of(claimed: Sequence[Claimed], outcomes: Sequence[Outcome], *, reco
     for one, outcome in zip(claimed, outcomes, strict=True):
         if isinstance(outcome, Receipt) and outcome.key != one.message.key:
             fitting += doubt("the receipt bears another key", [one], recognises_keys=recognises_keys)
+        elif isinstance(outcome, Receipt) and not is_fit(outcome):
+            fitting += doubt("the receipt cannot be stored", [one], recognises_keys=recognises_keys)
         elif isinstance(outcome, Passing) and one.message.attempts >= ATTEMPTS:
             fitting.append(Permanent(f"{GIVEN_UP}: {outcome.why}"))
         else:
@@ -103,13 +114,26 @@ def outcomes_of(claimed: Sequence[Claimed], outcomes: Sequence[Outcome], *, reco
 class Doubtful(Passing):
     """It may have left, and the edge recognises keys: sent again, but no longer to be cancelled."""
 
+    at_once: bool = False
 
-def doubt(why: str, claimed: Sequence[Claimed], *, recognises_keys: bool) -> list[Outcome]:
-    """Outcomes when nobody knows what left: sent again where the edge recognises keys, else put before a person
-    (LET-56)."""
+
+def doubt(why: str, claimed: Sequence[Claimed], *, recognises_keys: bool, at_once: bool = False) -> list[Outcome]:
+    """Outcomes when nobody knows what left: sent again where the edge recognises keys, `at_once` or after a wait;
+    else put before a person (LET-56)."""
     return [
-        Unknown(why) if not recognises_keys or one.message.attempts >= ATTEMPTS else Doubtful(why) for one in claimed
+        Doubtful(why, at_once) if recognises_keys and one.message.attempts < ATTEMPTS else Unknown(why)
+        for one in claimed
     ]
+
+
+def is_fit(receipt: Receipt) -> bool:
+    """Whether a receipt can be stored: with a time zone, and plain JSON without null characters."""
+    try:
+        detail = orjson.dumps(receipt.detail)
+    except TypeError:
+        return False
+    texts = (receipt.key, receipt.state, receipt.reference or "")
+    return receipt.at.tzinfo is not None and b"\\u0000" not in detail and not any("\0" in text for text in texts)
 
 
 _SETTLE = """
@@ -183,7 +207,7 @@ def _state(outcome: Outcome) -> str:
 
 
 def _next_try(message: Message, outcome: Outcome, now: datetime) -> datetime | None:
-    if isinstance(outcome, Passing):
+    if isinstance(outcome, Passing) and not (isinstance(outcome, Doubtful) and outcome.at_once):
         return now + waits.wait(message.attempts, f"{message.edge}:{message.key}")
     return None
 
@@ -263,16 +287,35 @@ async def by_keys(connection: Connection, edge: str, keys: Sequence[str]) -> Map
     return {row["key"]: _message(row, None) for row in rows}
 
 
+async def by_id(connection: Connection, message: int) -> Message:
+    """A message, without its body. Raises LookupError when it is no longer kept."""
+    row = await connection.fetchrow(
+        "select id, edge, key, payload, patient, attempts from work_outbox where id = $1", message
+    )
+    if row is None:
+        raise LookupError("the message is no longer kept")
+    return _message(row, None)
+
+
 _ABANDONED = """
 select id, edge, key, payload, patient, attempts, claim from work_outbox
-where state = 'sending' and owner = $1 and edge = any($2::text[]) order by id for update skip locked
+where state = 'sending' and owner = $1 and edge = $2 order by id limit $3 for update skip locked
 """
 
 
-async def abandoned(connection: Connection, owner: int, edges: Sequence[str]) -> list[Claimed]:
-    """What a dead process left in sending, locked by the transaction, without bodies."""
-    rows = await connection.fetch(_ABANDONED, owner, list(edges))
+async def abandoned(connection: Connection, owner: int, edge: str, limit: int) -> list[Claimed]:
+    """What a dead process left in sending by an edge, locked by the transaction, without bodies."""
+    rows = await connection.fetch(_ABANDONED, owner, edge, limit)
     return [Claimed(_message(row, None), row["claim"]) for row in rows]
+
+
+async def count_abandoned(connection: Connection, owner: int, edge: str) -> int:
+    """How many messages a process has in sending by an edge."""
+    return int(
+        await connection.fetchval(
+            "select count(*) from work_outbox where state = 'sending' and owner = $1 and edge = $2", owner, edge
+        )
+    )
 
 
 def _message(row: Any, body: bytes | None) -> Message:
