@@ -126,5 +126,5 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     limits = Limits(
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )
-    platform = Platform(settings, clock, database, store, access, registers)
+    platform = Platform(settings, clock, database, store, access, registers, SERVICES)
     return House(platform, Sessions(database, clock, limits, secure=settings.base.startswith("https:")), log, SERVICES)

@@ -6,6 +6,7 @@ A session ends when idle too long, at its absolute age, at logout, and when the 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -143,8 +144,8 @@ class Sessions:
         async with self._database.connection() as connection:
             await connection.execute("delete from trust_session where digest = $1", digest)
 
-    async def sweep(self, connection: Any) -> None:
-        """Forget what has ended, and logins that were never finished."""
+    async def sweep(self, connection: Any, payloads: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Forget what has ended, and logins that were never finished. The `run` of a recurring job."""
         now = self._clock.now()
         await connection.execute(
             "delete from trust_session where seen <= $1 or created <= $2",
