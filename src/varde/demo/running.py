@@ -24,6 +24,7 @@ from rich.console import Console
 from varde import db
 from varde.app import House, build, clock_of, database_url
 from varde.clock import SetClock, today
+from varde.demo import probe
 from varde.demo.filling import Region, fill, mark, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
@@ -169,6 +170,7 @@ async def _region(settings: Settings, seed: int, size: int, console: Console) ->
         gate = house.platform.access.for_system("demo region")
         found = await region_of(house.platform.store, gate)
         if found is not None:
+            await probe.place(house.platform.store, gate)
             if (found.seed, found.patients) != (seed, size):
                 console.print(
                     f"[yellow]This database holds a region of {found.patients} patients made from seed {found.seed}; "
@@ -179,6 +181,7 @@ async def _region(settings: Settings, seed: int, size: int, console: Console) ->
         region = Region(seed, size, today(now))
         await _fill(house, gate, region, console)
         await _letters(house, past, region, now.now(), console)
+        await probe.place(house.platform.store, gate)
         await mark(house.platform.store, gate, region)
         return region
     finally:

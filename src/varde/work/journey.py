@@ -47,6 +47,8 @@ class Probe:
 
     unit: str
     """Id of an Organization of their own, so that no ward's lists ever show them (IMP-03)."""
+    location: str
+    """Id of a Location there."""
     staff: str
     patient: str
     """Uses the portal."""

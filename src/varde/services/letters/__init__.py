@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from varde.services import Card, Platform, Service
 from varde.services.letters import flow
 from varde.services.letters.jobs import handlers, receivers
+from varde.services.letters.journey import JOURNEYS
 from varde.services.letters.patient import patient_routes
 from varde.services.letters.reconciling import checks
 from varde.services.letters.rules import State
@@ -53,7 +54,7 @@ def _staff_routes(platform: Platform) -> Sequence[BaseRoute]:
 SERVICE = Service(
     name="letters",
     title={"nb": "Brev", "nn": "Brev", "se": "Reivvet", "en": "Letters"},
-    deliverables=(),
+    deliverables=(1,),
     patient_routes=_patient_routes,
     staff_routes=_staff_routes,
     patient_menu=(("/brev", "Brev"),),
@@ -61,6 +62,7 @@ SERVICE = Service(
     handlers=handlers,
     receipts=receivers,
     checks=checks,
+    journeys=JOURNEYS,
     home_cards=home_cards,
     templates=("varde.services.letters", "templates"),
 )
