@@ -21,6 +21,7 @@ from tests.trust.login_site import (
 )
 from tests.trust.region import DEAD, DOCTOR, KARI, OLA, TWO_WARDS, WARD, YOUTH, World, patient
 from varde.clock import OSLO, MovableClock, today
+from varde.trust.access import ROLE_SYSTEM
 from varde.trust.persons import make_number
 from varde.trust.policy import Parenthood
 
@@ -331,6 +332,20 @@ async def test_a_session_ends_when_its_person_dies_or_leaves_the_unit(served: Si
     role = await served.world.store.read(served.world.access.for_system("t"), "PractitionerRole", f"r{DOCTOR}-{WARD}")
     await served.world.write(role.resource | {"active": False})
     assert await kari.me() is None and await doctor.me() is None
+
+
+async def test_a_session_ends_when_its_person_gets_another_role(served: Site) -> None:
+    """FAM-31: an operator's page or a clinician's reach does not outlive the role."""
+    doctor = Browser(served.base)
+    await doctor.log_in(f"k{DOCTOR}", "staff")
+    assert await doctor.me() is not None
+    system = served.world.access.for_system("t")
+    role = (await served.world.store.read(system, "PractitionerRole", f"r{DOCTOR}-{WARD}")).resource
+    code = {"coding": [{"system": ROLE_SYSTEM, "code": "secretary"}], "text": "sekretær"}
+    await served.world.write(role | {"code": [code]})
+    assert await doctor.me() is None
+    await doctor.log_in(f"k{DOCTOR}", "staff")
+    assert (await doctor.me())["ground"] == "administration"
 
 
 async def test_the_provider_away_is_said_calmly_and_running_sessions_go_on(served: Site) -> None:

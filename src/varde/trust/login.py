@@ -194,6 +194,8 @@ class SessionMiddleware:
 
     async def _scope(self, session: Session) -> Any:
         if session.kind == "staff":
-            scope, _ = await self._access.for_staff(session.person, session.unit)
+            scope, position = await self._access.for_staff(session.person, session.unit)
+            if position.role.value != session.role:
+                raise LookupError("works as something else now")
             return scope
         return await self._access.for_session(session.person, session.patient or session.person)
