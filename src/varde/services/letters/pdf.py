@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import orjson
 import typst
+from babel import Locale
 
 from varde.services.letters.document import Action, Block, Document, Link, kind_of
 from varde.services.letters.html import safe_address
@@ -82,8 +83,10 @@ def page_image(document: Document, recipient: Recipient | None = None, *, width:
 def address_lines(recipient: Recipient) -> tuple[str, ...]:
     """The address as it stands in the window: name, lines, postal code and town, and the country when abroad."""
     town = f"{recipient.postal_code} {recipient.city}".strip()
-    country = recipient.country if recipient.country not in {"", "NO"} else ""
-    return tuple(filter(None, (recipient.name, *recipient.lines, town, country)))
+    country = "" if recipient.country in {"", "NO"} else recipient.country
+    # The post office at home reads the country, so it is in Norwegian, as the Universal Postal Union asks.
+    name = Locale("nb").territories.get(country, country).upper()
+    return tuple(filter(None, (recipient.name, *recipient.lines, town, name)))
 
 
 class _Press:
