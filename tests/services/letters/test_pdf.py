@@ -15,7 +15,6 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
 
 from tests.services.letters.sample_letters import FACTS, Envelope, letter
-from varde.services.letters import pdf as paper
 from varde.services.letters.document import (
     Action,
     Bullets,
@@ -28,6 +27,7 @@ from varde.services.letters.document import (
     Sender,
     Steps,
 )
+from varde.services.letters.html import NO_BREAK
 from varde.services.letters.library import templates
 from varde.services.letters.pdf import MAY_SHOW, WINDOW, address_lines, page_image, pdf
 
@@ -51,7 +51,7 @@ def read(content: bytes) -> PdfReader:
 
 
 def flat(text: str) -> str:
-    return re.sub(r"\s+", " ", text.replace(paper.NO_BREAK, " "))
+    return re.sub(r"\s+", " ", text.replace(NO_BREAK, " "))
 
 
 def text_of(content: bytes) -> str:

@@ -9,7 +9,6 @@ and down. So what stands within MAY_SHOW may be seen by anyone, and holds the re
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -23,7 +22,7 @@ import typst
 from babel import Locale
 
 from varde.services.letters.document import Action, Block, Document, Link, kind_of
-from varde.services.letters.html import safe_address
+from varde.services.letters.html import held_together, safe_address
 from varde.web.languages import day_in_words
 
 STANDARDS = ("a-2a", "ua-1")
@@ -35,9 +34,6 @@ WINDOW = (15.0, 44.0, 120.0, 79.0)
 """The window when the sheet lies in the envelope's upper left corner."""
 PREVIEW_WIDTH = 480
 """Pixels of the staff's picture of a first page."""
-NO_BREAK = "\u00a0"
-_HELD_TOGETHER = re.compile(r"\b(?:\d{2} \d{2} \d{2} \d{2}|116 117|(?:kl|dii)\. \d)")
-"""Telephone numbers and times: no line ends within one."""
 _A4_INCHES = 210 / 25.4
 
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -156,9 +152,7 @@ def _inputs(document: Document, recipient: Recipient | None) -> dict[str, str]:
         "blocks": [_block(block) for block in document.blocks if not isinstance(block, Link) or block.on_paper],
         "signature": document.signature,
     }
-    return {
-        "letter": _HELD_TOGETHER.sub(lambda found: found.group(0).replace(" ", NO_BREAK), orjson.dumps(data).decode())
-    }
+    return {"letter": held_together(orjson.dumps(data).decode())}
 
 
 def _block(block: Block) -> dict[str, Any]:
