@@ -58,6 +58,7 @@ create index work_outbox_sending on work_outbox (edge, owner) where state = 'sen
 create index work_outbox_dead on work_outbox (ended, id) where state in ('failed', 'unknown');
 create index work_outbox_state on work_outbox (edge, state);
 create index work_outbox_ended on work_outbox (ended) where ended is not null;
+create index work_outbox_body on work_outbox (ended) where ended is not null and body is not null;
 create index work_outbox_patient on work_outbox (patient, edge, due) where patient is not null;
 
 -- Numbers of processes that hand over.

@@ -6,7 +6,7 @@ says when.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -81,6 +81,24 @@ Outcome = Receipt | Passing | Permanent | Unknown
 Told = Receipt | Permanent | Unknown
 Receiver = Callable[[Connection, Sequence[tuple[Message, Told]]], Awaitable[None]]
 """A service's own reaction, in the transaction that stores the outcomes. Each receipt is told once."""
+
+
+def merge(receivers: Iterable[Mapping[str, Receiver]]) -> dict[str, Receiver]:
+    """The receivers of several services by edge. Where they share an edge, each hears of every message, and tells
+    its own by their keys."""
+    by_edge: dict[str, list[Receiver]] = {}
+    for one in receivers:
+        for edge, receiver in one.items():
+            by_edge.setdefault(edge, []).append(receiver)
+    return {edge: _each_of(some) for edge, some in by_edge.items()}
+
+
+def _each_of(receivers: Sequence[Receiver]) -> Receiver:
+    async def receive(connection: Connection, told: Sequence[tuple[Message, Told]]) -> None:
+        for receiver in receivers:
+            await receiver(connection, told)
+
+    return receivers[0] if len(receivers) == 1 else receive
 
 
 class Sender(Protocol):

@@ -19,7 +19,7 @@ def wait(attempts: int, seed: str) -> timedelta:
     """The wait after the `attempts`-th failed try: 5 s doubled each time, at most an hour, spread by a quarter
     either way so that what failed together does not come back together. The same seed gives the same wait."""
     exponent = min(max(attempts, 1) - 1, 16)
-    whole = min(FIRST_WAIT * 2**exponent, LONGEST_WAIT)
+    whole: timedelta = min(FIRST_WAIT * 2**exponent, LONGEST_WAIT)
     digest = blake2b(f"{seed}:{attempts}".encode(), digest_size=4).digest()
     return whole * (0.75 + int.from_bytes(digest, "big") / 2**33)
 
