@@ -26,7 +26,7 @@ from varde.services.letters.document import (
     Sender,
     Steps,
 )
-from varde.services.letters.html import safe_address, to_html
+from varde.services.letters.html import NO_BREAK, held_together, safe_address, to_html
 from varde.services.letters.library import templates
 
 EVIL = '<script>alert("1")</script> & #eval("x") $x$ \\u{1f} {{ 7 }} ]] "quoted" \'single\''
@@ -120,12 +120,12 @@ class _Page(HTMLParser):
 
 def parsed(document: Document) -> _Page:
     page = _Page()
-    page.feed(to_html(document))
+    page.feed(to_html(document).replace(NO_BREAK, " "))
     return page
 
 
 def test_a_page_has_the_shape_that_the_style_sheet_knows() -> None:
-    html = to_html(letter())
+    html = to_html(letter()).replace(NO_BREAK, " ")
     assert html.startswith('<div class="letter__body" lang="nb">\n<h1 id="letter-title">Innkalling til time</h1>')
     assert '<dl class="facts"><div><dt>Når</dt><dd>Tirsdag 1. desember 2026 kl. 09.30</dd></div>' in html
     assert "UNN Tromsø, Hudpoliklinikken<br>Hansine Hansens veg 67, 9019 Tromsø" in html
@@ -207,3 +207,17 @@ def test_no_document_can_break_the_page(document: Document) -> None:
 )
 def test_only_some_addresses_are_linked_to(address: str, safe: bool) -> None:
     assert (safe_address(address) is not None) is safe
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Ring 77 62 60 00 nå", "Ring 77~62~60~00 nå"),
+        ("tirsdag 1. desember kl. 09.30", "tirsdag 1.~desember kl.~09.30"),
+        ("juovlamánu 1. b. 2026 dii. 09.30", "juovlamánu 1.~b. 2026 dii.~09.30"),
+        ("Det koster 443 kroner.", "Det koster 443~kroner."),
+        ("Fra 2026. Kom i dag", "Fra 2026. Kom i dag"),
+    ],
+)
+def test_what_belongs_together_is_held_together(text: str, kept: str) -> None:
+    assert held_together(text) == kept.replace("~", NO_BREAK)

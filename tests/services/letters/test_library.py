@@ -67,6 +67,7 @@ def test_a_summons_says_all_that_a_patient_needs() -> None:
     """LET-32."""
     made = letter()
     facts = facts_of(made)
+    assert facts["Hva"] == "Poliklinisk konsultasjon"
     assert facts["Når"] == "Tirsdag 1. desember 2026 kl. 09.30"
     assert facts["Hvor"] == "UNN Tromsø, Hudpoliklinikken\nHansine Hansens veg 67, 9019 Tromsø"
     assert facts["Oppmøte"] == "A-fløya, plan 3, rom A3.114"

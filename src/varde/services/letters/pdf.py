@@ -9,7 +9,6 @@ and down. So what stands within MAY_SHOW may be seen by anyone, and holds the re
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -20,9 +19,10 @@ from typing import Any, Protocol
 
 import orjson
 import typst
+from babel import Locale
 
 from varde.services.letters.document import Action, Block, Document, Link, kind_of
-from varde.services.letters.html import safe_address
+from varde.services.letters.html import held_together, safe_address
 from varde.web.languages import day_in_words
 
 STANDARDS = ("a-2a", "ua-1")
@@ -34,9 +34,6 @@ WINDOW = (15.0, 44.0, 120.0, 79.0)
 """The window when the sheet lies in the envelope's upper left corner."""
 PREVIEW_WIDTH = 480
 """Pixels of the staff's picture of a first page."""
-NO_BREAK = "\u00a0"
-_HELD_TOGETHER = re.compile(r"\b(?:\d{2} \d{2} \d{2} \d{2}|116 117|(?:kl|dii)\. \d)")
-"""Telephone numbers and times: no line ends within one."""
 _A4_INCHES = 210 / 25.4
 
 WORDS: Mapping[str, Mapping[str, str]] = {
@@ -82,8 +79,10 @@ def page_image(document: Document, recipient: Recipient | None = None, *, width:
 def address_lines(recipient: Recipient) -> tuple[str, ...]:
     """The address as it stands in the window: name, lines, postal code and town, and the country when abroad."""
     town = f"{recipient.postal_code} {recipient.city}".strip()
-    country = recipient.country if recipient.country not in {"", "NO"} else ""
-    return tuple(filter(None, (recipient.name, *recipient.lines, town, country)))
+    country = "" if recipient.country in {"", "NO"} else recipient.country
+    # The post office at home reads the country, so it is in Norwegian, as the Universal Postal Union asks.
+    name = Locale("nb").territories.get(country, country).upper()
+    return tuple(filter(None, (recipient.name, *recipient.lines, town, name)))
 
 
 class _Press:
@@ -153,9 +152,7 @@ def _inputs(document: Document, recipient: Recipient | None) -> dict[str, str]:
         "blocks": [_block(block) for block in document.blocks if not isinstance(block, Link) or block.on_paper],
         "signature": document.signature,
     }
-    return {
-        "letter": _HELD_TOGETHER.sub(lambda found: found.group(0).replace(" ", NO_BREAK), orjson.dumps(data).decode())
-    }
+    return {"letter": held_together(orjson.dumps(data).decode())}
 
 
 def _block(block: Block) -> dict[str, Any]:
