@@ -29,9 +29,9 @@ from varde.trust.access import Refused
 from varde.trust.scope import Scope
 
 DAYS = 12
-WARDS = 6
+WARDS = 9
 """Wards whose secretaries send."""
-_SHARES = ((11, 0.10), (8, 0.08), (6, 0.08), (5, 0.08), (3, 0.08), (2, 0.06), (1, 0.06), (0, 0.04))
+_SHARES = ((11, 0.14), (8, 0.12), (6, 0.12), (5, 0.1), (3, 0.1), (2, 0.08), (1, 0.08), (0, 0.05))
 """Days ago, and the share of a ward's coming appointments that letters go out about then."""
 _MOST_AT_ONCE = 25
 _SUMMONS = {"preparation": "Ta med listen over medisinene dine.", "message": ""}
