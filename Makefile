@@ -16,7 +16,7 @@ setup: $(STAMPS)/python $(STAMPS)/node $(STAMPS)/fhir $(STAMPS)/web
 
 # uv lives in an environment of its own: Debian's Python refuses pip outside one (PEP 668).
 $(STAMPS)/python: requirements.lock pyproject.toml
-	uv=$$(command -v uv || true); \
+	uv=$$(command -v uv || command -v .uv/bin/uv || true); \
 	if [ -z "$$uv" ]; then $(PYTHON) -m venv .uv && .uv/bin/pip install -q uv; uv=.uv/bin/uv; fi; \
 	[ -d .venv ] || "$$uv" venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
 	"$$uv" pip sync -q --python $(BIN)/python requirements.lock; \

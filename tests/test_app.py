@@ -13,7 +13,8 @@ async def test_a_patient_logs_in_and_sees_their_own(demo: DemoServer) -> None:
         page = await demo.log_in(client, demo.person("Ingrid Solberg")["fnr"], "/timer")
         assert page.url.path == "/timer" and "Ingrid Solberg" in page.text
         assert "Ortopedisk poliklinikk" in page.text
-        out = await client.get("/logout")
+        assert "Ingrid" in (await client.get("/logout")).text, "a link logs nobody out"
+        out = await client.post("/logout", data={"csrf": csrf(page)})
         assert "/demo/issuer/" in str(out.url)
         assert "Ingrid" not in (await client.get("/")).text
 

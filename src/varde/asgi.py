@@ -244,6 +244,7 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
         issuers["staff"], chosen.staff_client_id, f"{chosen.base}/arbeid/login/callback", key,
         "openid profile" if chosen.demo else "openid profile helseid://scopes/hpr/hpr_number",
         "Level4" if chosen.demo else None,
+        {} if chosen.demo else {"helseid://claims/identity/assurance_level": "high"},
     )  # fmt: skip
     clock = house.platform.clock
     return Provider(patients, clock, http), Provider(staff, clock, http)
@@ -252,7 +253,6 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
 def pages(house: House, http: httpx.AsyncClient) -> Starlette:
     """The pages of the shell and of every service."""
     platform = house.platform
-    secure = platform.settings.base.startswith("https:")
     shell = Shell(
         platform.clock,
         Assets(),
@@ -265,7 +265,7 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
         folders=[TemplateFolder(service.name, *service.templates) for service in house.services if service.templates],
         demo=platform.settings.demo,
     )
-    login = Login(platform.database, platform.access, house.sessions, *_providers(house, http), secure=secure)
+    login = Login(platform.database, platform.access, house.sessions, *_providers(house, http))
 
     async def cards(request: Request) -> Sequence[Card]:
         found: list[Card] = []
@@ -277,7 +277,7 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
     all_routes: list[BaseRoute] = [
         *routes(shell, cards),
         *login.routes(),
-        *signing.routes(platform.access, house.sessions, secure=secure),
+        *signing.routes(platform.access, house.sessions),
     ]
     for service in house.services:
         for some in (service.patient_routes, service.staff_routes, service.operator_routes, service.public_routes):

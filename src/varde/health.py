@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -12,9 +11,8 @@ import orjson
 from varde.app import House
 from varde.db import migrations
 from varde.observe import exposition
+from varde.work import presence, summary
 
-WORKER_SILENT = timedelta(seconds=60)
-"""A worker that has not been heard for so long is away."""
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -45,17 +43,46 @@ class Health:
         try:
             async with self._platform.database.connection() as connection:
                 done = {row["name"] for row in await connection.fetch("select name from varde_migration")}
+                working = await presence.count(connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return {"database": False, "migrations": False, "worker": False}
         return {
             "database": True,
             "migrations": all(name in done for name, _ in migrations()),
-            "worker": True,
+            "worker": working > 0,
         }
 
     async def _gauges(self) -> Mapping[str, tuple[str, Mapping[Labels, float]]]:
         """Jobs and outbox as they stand in the database: the same from whichever process is asked."""
-        return {}
+        try:
+            async with self._platform.database.connection() as connection:
+                jobs = await summary.jobs(connection, self._platform.clock.now())
+                edges = await summary.edges(connection)
+                working = await presence.count(connection)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return {"varde_database_up": ("Whether the database answers", {(): 0.0})}
+        states = ("waiting", "sent", "received", "failed", "unknown")
+        return {
+            "varde_database_up": ("Whether the database answers", {(): 1.0}),
+            "varde_workers": ("Worker processes alive", {(): float(working)}),
+            "varde_jobs_waiting": ("Jobs that wait", {(("kind", one.kind),): float(one.waiting) for one in jobs}),
+            "varde_jobs_overdue": (
+                "Jobs that should have run long ago",
+                {(("kind", one.kind),): float(one.overdue) for one in jobs},
+            ),
+            "varde_jobs_failing": (
+                "Jobs that failed and are tried again",
+                {(("kind", one.kind),): float(one.failing) for one in jobs},
+            ),
+            "varde_outbox_messages": (
+                "Messages by edge and state",
+                {
+                    (("edge", one.edge), ("state", state)): float(getattr(one, state))
+                    for one in edges
+                    for state in states
+                },
+            ),
+        }
 
 
 async def _send(send: Any, status: int, body: bytes, kind: str) -> None:

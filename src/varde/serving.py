@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Supervisor:
         self._said = said
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, asyncio.subprocess.Process] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
 
     def start(self, child: Child) -> None:
         """Keep `child` running from now on."""
@@ -90,7 +90,7 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         deaths = 0
-        while not self._stopping:
+        while not self._stopping.is_set():
             child.log.parent.mkdir(parents=True, exist_ok=True)
             started = time.monotonic()
             with child.log.open("ab") as log:
@@ -100,32 +100,31 @@ class Supervisor:
                     env={**os.environ, **child.environment}, start_new_session=True, preexec_fn=_die_with_parent,
                 )  # fmt: skip
             self._running[child.name] = process
+            if self._stopping.is_set():
+                process.terminate()
             code = await process.wait()
             # What it had started must not hold its port or its work.
             _signal_group(process.pid, signal.SIGKILL)
             self._running.pop(child.name, None)
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             deaths = 1 if time.monotonic() - started > _STEADY_SECONDS else deaths + 1
             wait = _BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS)) - 1]
             self._said(f"{child.name} stopped ({code}) and is started again; see {child.log}")
-            await asyncio.sleep(wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), wait)
 
     async def stop(self) -> None:
         """End every child: SIGTERM, and SIGKILL to what is left after the grace."""
-        self._stopping = True
-        processes = list(self._running.values())
-        for process in processes:
+        self._stopping.set()
+        for process in list(self._running.values()):
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        waiting = [asyncio.create_task(process.wait()) for process in processes]
-        if waiting:
-            await asyncio.wait(waiting, timeout=_GRACE_SECONDS)
-        for process in processes:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GRACE_SECONDS)
+        for process in list(self._running.values()):
             _signal_group(process.pid, signal.SIGKILL)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, *waiting, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 def _die_with_parent() -> None:
@@ -138,13 +137,20 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
-async def until_stopped() -> None:
-    """Wait for SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+@contextlib.contextmanager
+def cancelled_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGINT cancel the task that the block runs in; the block ends quietly then."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    except asyncio.CancelledError:
+        task.uncancel()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 async def until_ready(ask: Callable[[], Awaitable[bool]], seconds: float) -> bool:

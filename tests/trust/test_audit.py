@@ -286,6 +286,18 @@ async def test_a_transaction_that_commits_late_is_sealed_and_none_twice(world: W
     assert await _verdict(world) == (True, None, ())
 
 
+async def test_a_long_backlog_is_sealed_in_several_seals_and_nothing_is_left_out(world: World) -> None:
+    for number in range(12):
+        await world.access.for_system("w").record(Disclosure(Interaction.READ, "Patient", [str(number)], []), None)
+    made = []
+    for _ in range(20):
+        async with world.database.transaction() as connection:
+            made.append(await seal(connection, world.clock.now(), largest=5))
+    rows = [one.rows for one in made if one is not None]
+    assert len(rows) > 2 and sum(rows) == len(await world.rows())
+    assert await _verdict(world) == (True, None, ())
+
+
 async def test_sealing_as_a_recurring_job_by_several_workers_at_once(world: World) -> None:
     run = sealing(world.clock)
 

@@ -28,6 +28,7 @@ from tests.trust.region import (
 from varde.clock import OSLO
 from varde.fhir.errors import Forbidden, NotFound
 from varde.fhir.store import Store
+from varde.trust.access import Refused
 from varde.trust.scope import Scope
 
 
@@ -62,6 +63,19 @@ async def test_a_parent_sees_a_child_under_12_until_midnight_of_the_birthday(wor
     assert await status(world, parent, "/Observation/result-kari") == 404
     world.clock.advance(timedelta(seconds=10))
     assert await status(world, parent, "/Observation") == 401
+
+
+async def test_whom_a_parent_may_act_for_is_asked_of_the_register_and_the_clock(world: World) -> None:
+    """FAM-02, FAM-03: the youth is a child of hers too, and is not on the list."""
+    assert [child.id for child in await world.access.represented("kari")] == ["child"]
+    assert await world.access.represented("ola") == []
+    scope, person, child = await world.access.act_for("kari", "child")
+    assert (scope.acting_for, person.id, child.id) == ("child", "kari", "child")  # FAM-18
+    world.clock.advance(timedelta(days=2))
+    assert await world.access.represented("kari") == []
+    for whose in ("child", "youth", "ola", "nobody"):
+        with pytest.raises((Refused, LookupError)):
+            await world.access.act_for("kari", whose)
 
 
 @pytest.mark.parametrize(("asks", "whose"), [(OLA, CHILD), (KARI, YOUTH), (KARI, OLA), (YOUTH, None), (DEAD, None)])
@@ -281,12 +295,15 @@ async def test_a_thing_that_names_its_patient_by_number_is_the_patients(world: W
         return {"subject": {"type": "Patient", "identifier": {"system": system_of(number), "value": number}}}
 
     await world.write(observation("logical-ola", "x") | of(OLA), observation("early", "x") | of(STRANGER))
+    await world.write(episode("x", WARD, "2026-11-01") | {"patient": of(STRANGER)["subject"]})
     assert await ids(world, world.bearer(pid=OLA), "/Observation") == {"result-ola", "logical-ola"}
     assert await status(world, world.bearer(pid=KARI), "/Observation/early") == 404
     assert await status(world, world.bearer(pid=STRANGER), "/Observation") == 401
     born = datetime(1990, 9, 9, tzinfo=UTC).date()
     await world.write(patient(STRANGER, born, "Ny Nordmann"))
     assert await ids(world, world.bearer(pid=STRANGER), "/Observation") == {"early"}
+    # The referral came before the patient did, and the ward treats them all the same (FAM-30).
+    assert await status(world, world.bearer(hpr=DOCTOR), "/Observation/early") == 200
     assert await status(world, world.bearer(pid=KARI), "/Observation/early") == 404
 
 

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
 from varde.app import House
 from varde.clock import MovableClock
+from varde.work.summary import Left, messages
 
 _MAXIMUM_BODY = 10_000
+_MOST_MESSAGES = 1000
+_CLOCK_LOCK = 0x434C4F43  # "CLOC"
 _FARTHEST = timedelta(days=366)
 _DURATION = re.compile(r"P(?:(\d{1,3})W)?(?:(\d{1,3})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?)?")
 
@@ -42,6 +46,7 @@ class Endpoints:
         assert isinstance(clock, MovableClock), "demo mode without the demo's clock"
         self._clock = clock
         self._house = house
+        self._worker = house.worker()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """One request."""
@@ -49,6 +54,7 @@ class Endpoints:
         answers = {
             ("/demo/clock", "GET"): self._now,
             ("/demo/clock", "POST"): self._advance,
+            ("/demo/outbox", "GET"): self._outbox,
         }
         answer = answers.get((scope["path"], method))
         if answer is None:
@@ -74,8 +80,54 @@ class Endpoints:
         except orjson.JSONDecodeError:
             raise ValueError('the body is JSON: {"advance": "P5D"}') from None
         by = duration(given.get("advance") if isinstance(given, dict) else None)
-        self._clock.advance(by)
-        return {"now": self._clock.now().isoformat()}
+        async with self._house.platform.database.transaction() as connection:
+            # Two who move the clock at once, in whichever processes, do so one after the other.
+            await connection.execute("select pg_advisory_xact_lock($1)", _CLOCK_LOCK)
+            ran = await self._worker.drain(self._clock.now(), moving=self._move)
+            ran += await self._worker.drain(self._clock.now() + by, moving=self._move)
+        return {"now": self._clock.now().isoformat(), "ran": ran}
+
+    def _move(self, to: datetime) -> None:
+        """Let the clock come to `to`; it never goes back."""
+        ahead = to - self._clock.now()
+        if ahead > timedelta(0):
+            self._clock.advance(ahead)
+
+    async def _outbox(self, scope: MutableMapping[str, Any], receive: Any) -> dict[str, Any]:
+        """What has left, newest first: `edge` and `key` narrow it, `before` (an id) and `count` page it."""
+        asked = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        known = {"edge", "key", "before", "count"}
+        if set(asked) - known:
+            raise ValueError(f"only {', '.join(sorted(known))} may be asked for")
+        if not all(asked.get(name, "1").isdigit() for name in ("before", "count")):
+            raise ValueError("before and count are numbers")
+        limit = min(int(asked.get("count", "100")), _MOST_MESSAGES)
+        async with self._house.platform.database.connection() as connection:
+            found = await messages(
+                connection,
+                edge=asked.get("edge"),
+                key=asked.get("key"),
+                before=int(asked["before"]) if "before" in asked else None,
+                limit=limit,
+            )
+        return {
+            "messages": [_shown(one) for one in found],
+            "next": f"/demo/outbox?{urlencode({**asked, 'before': found[-1].id})}" if len(found) == limit else None,
+        }
+
+
+def _shown(one: Left) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "edge": one.edge,
+        "key": one.key,
+        "state": one.state,
+        "due": one.due.isoformat(),
+        "handed_over": one.handed_over.isoformat() if one.handed_over else None,
+        "attempts": one.attempts,
+        "payload": one.payload,
+        "receipts": [{"state": state, "at": at.isoformat()} for state, at in one.receipts],
+    }
 
 
 async def _send(send: Any, status: int, body: Any) -> None:

@@ -65,7 +65,8 @@ async def region_of(store: Store, gate: Gate) -> Region | None:
 
 
 async def fill(store: Store, gate: Gate, region: Region, told: Callable[[int], None] = lambda count: None) -> int:
-    """Write the whole region; how many resources it has. `told` hears how many people are written so far."""
+    """Write the region's people and care; how many resources there are. `told`
+    hears how many people are written so far."""
     world = region.world
     written = len(world.fixed.resources)
     await store.write_many(gate, world.fixed.resources, checked=True)
@@ -91,10 +92,14 @@ async def fill(store: Store, gate: Gate, region: Region, told: Callable[[int], N
             written += len(resources)
             group.create_task(write([human for _, human in chunk], resources, store.clock.now()))
             told(people)
-    owner = next(one for one in world.fixed.resources if one["id"] == REGION)
-    mark = {"system": MARK, "code": region.code}
-    await store.write_many(gate, [{**owner, "meta": {**owner["meta"], "tag": [mark]}}], checked=True)
     return written
+
+
+async def mark(store: Store, gate: Gate, region: Region) -> None:
+    """Mark the region as whole: the last thing written."""
+    owner = next(one for one in region.world.fixed.resources if one["id"] == REGION)
+    tag = {"system": MARK, "code": region.code}
+    await store.write_many(gate, [{**owner, "meta": {**owner["meta"], "tag": [tag]}}], checked=True)
 
 
 def _chunks(world: World) -> Iterator[list[tuple[int, Human]]]:

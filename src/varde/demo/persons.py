@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from varde.demo import probe
 from varde.demo.people import OPERATIONS, Human, Worker
 from varde.demo.world import World
 from varde.trust.login import PID, STAFF_HPR
@@ -101,6 +102,8 @@ def write_directory(world: World, file: Path) -> None:
             }
         )
     sides["staff"].sort(key=lambda person: not person["first"])
+    for side, entries in probe.directory().items():
+        sides[side] += entries
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
     fresh.write_bytes(orjson.dumps(sides))

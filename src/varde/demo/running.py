@@ -10,10 +10,10 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ from rich.console import Console
 from varde import db
 from varde.app import House, build, clock_of, database_url
 from varde.clock import SetClock, today
-from varde.demo.filling import Region, fill, parse_mark, region_of
+from varde.demo import probe
+from varde.demo.filling import Region, fill, mark, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
+from varde.demo.story import DAYS, Story
 from varde.demo.world import World
 from varde.embedded import EmbeddedPostgres
 from varde.observe import forget_metrics
-from varde.serving import Child, Supervisor, own_command, until_ready, until_stopped
+from varde.serving import Child, Supervisor, cancelled_by_signals, own_command, until_ready
 from varde.settings import Settings
 from varde.trust.oidc import load_key
 
@@ -70,40 +72,55 @@ class DemoState:
 
 async def run(settings: Settings, *, seed: int, size: int, console: Console) -> None:
     """Run the demo until SIGTERM or SIGINT. Raises CannotStart."""
-    began = time.monotonic()
     settings.data.mkdir(parents=True, exist_ok=True)
     with _alone(settings.data):
         _check_port(settings)
         postgres = None if settings.database_url else EmbeddedPostgres(settings.data)
         supervisor = Supervisor(lambda text: console.print(f"[yellow]{text}[/yellow]"))
+        starting = asyncio.create_task(asyncio.to_thread(_start, postgres))
         try:
-            issuer = _issuer(settings)
-            supervisor.start(_child("issuer", settings, *issuer.prepare()))
-            forget_metrics(settings.data / "metrics")
-            web = _child("web", settings, own_command("serve"))
-            again = (settings.data / STATE).exists()
-            if again:  # It gets up while the database does, and is ready when that is.
-                supervisor.start(web)
-            if postgres is not None:
-                await asyncio.to_thread(postgres.start)
-                await db.ensure_database(postgres.url("postgres"), "varde")
-            await db.migrate(database_url(settings))
-            region = await _region(settings, seed, size, console)
-            DemoState(settings.base, region, settings.database_url).write(settings.data)
-            await asyncio.to_thread(write_directory, region.world, issuer.persons)
-            for number in range(settings.worker_processes):
-                supervisor.start(_child(f"worker-{number + 1}", settings, own_command("worker")))
-            if not again:
-                supervisor.start(web)
-            if not await until_ready(_asking(settings), _READY_SECONDS):
-                raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
-            _welcome(console, settings, region, time.monotonic() - began)
-            await until_stopped()
-            console.print("Stopping …")
+            with cancelled_by_signals():
+                await _come_up(settings, supervisor, starting, seed, size, console)
+                await asyncio.Event().wait()
         finally:
+            console.print("Stopping …")
             await supervisor.stop()
+            await asyncio.wait([starting])
             if postgres is not None:
                 await asyncio.to_thread(postgres.stop)
+
+
+def _start(postgres: EmbeddedPostgres | None) -> None:
+    if postgres is not None:
+        postgres.start()
+
+
+async def _come_up(
+    settings: Settings, supervisor: Supervisor, database: Awaitable[None], seed: int, size: int, console: Console
+) -> None:
+    """Start all parts in their order, and say where to click. Raises CannotStart."""
+    began = time.monotonic()
+    issuer = _issuer(settings)
+    supervisor.start(_child("issuer", settings, *issuer.prepare()))
+    forget_metrics(settings.data / "metrics")
+    web = _child("web", settings, own_command("serve"))
+    again = (settings.data / STATE).exists()
+    if again:  # It gets up while the database does, and is ready when that is.
+        supervisor.start(web)
+    await asyncio.shield(database)
+    if not settings.database_url:
+        await db.ensure_database(EmbeddedPostgres(settings.data).url("postgres"), "varde")
+    await db.migrate(database_url(settings))
+    region = await _region(settings, seed, size, console)
+    DemoState(settings.base, region, settings.database_url).write(settings.data)
+    await asyncio.to_thread(write_directory, region.world, issuer.persons)
+    for number in range(settings.worker_processes):
+        supervisor.start(_child(f"worker-{number + 1}", settings, own_command("worker")))
+    if not again:
+        supervisor.start(web)
+    if not await until_ready(_asking(settings), _READY_SECONDS):
+        raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
+    _welcome(console, settings, region, time.monotonic() - began)
 
 
 def _child(name: str, settings: Settings, command: list[str], folder: Path | None = None) -> Child:
@@ -119,7 +136,7 @@ def _child(name: str, settings: Settings, command: list[str], folder: Path | Non
 def _issuer(settings: Settings) -> Issuer:
     key = load_key(settings.client_key_file or settings.data / "client-key.json")
     clients = {"patient": settings.patient_client_id, "staff": settings.staff_client_id}
-    return Issuer(settings.data / "issuer", settings.base, key, clients)
+    return Issuer(settings.data / "issuer", settings.base, key, clients, clock=settings.data / "clock")
 
 
 @contextmanager
@@ -153,6 +170,7 @@ async def _region(settings: Settings, seed: int, size: int, console: Console) ->
         gate = house.platform.access.for_system("demo region")
         found = await region_of(house.platform.store, gate)
         if found is not None:
+            await probe.place(house.platform.store, gate)
             if (found.seed, found.patients) != (seed, size):
                 console.print(
                     f"[yellow]This database holds a region of {found.patients} patients made from seed {found.seed}; "
@@ -162,6 +180,9 @@ async def _region(settings: Settings, seed: int, size: int, console: Console) ->
             return found
         region = Region(seed, size, today(now))
         await _fill(house, gate, region, console)
+        await _letters(house, past, region, now.now(), console)
+        await probe.place(house.platform.store, gate)
+        await mark(house.platform.store, gate, region)
         return region
     finally:
         await house.close()
@@ -178,6 +199,13 @@ async def _fill(house: House, gate: Any, region: Region, console: Console) -> No
         f"Made a synthetic Helse Nord: {region.patients} patients, {count} resources, "
         f"in {time.monotonic() - started:.1f} s."
     )
+
+
+async def _letters(house: House, past: SetClock, region: Region, until: datetime, console: Console) -> None:
+    started = time.monotonic()
+    with console.status("Sending the letters of the last days …"):
+        count = await Story(house, past, region, until).tell()
+    console.print(f"Sent the {count} letters of the last {DAYS} days in {time.monotonic() - started:.1f} s.")
 
 
 def _asking(settings: Settings) -> Any:

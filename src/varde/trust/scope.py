@@ -105,7 +105,7 @@ class Scope:
         nobody but a system moves a resource from one patient to another."""
         if self.write_types is not None and not self.write_types:
             return "false"
-        typed = self._types(alias, None, parameters, self.write_types)
+        typed = self._types(alias, None if resource_type == "*" else resource_type, parameters, self.write_types)
         if self.actor.kind is ActorKind.SYSTEM:
             return typed
         stays = (

@@ -15,7 +15,7 @@ from varde.clock import today
 from varde.trust.access import Access, Refused
 from varde.trust.login import CHOOSE_UNIT, PROBLEM
 from varde.trust.persons import age
-from varde.trust.sessions import COOKIE, Session, Sessions
+from varde.trust.sessions import Session, Sessions
 from varde.web.errors import Explanation, error_page
 from varde.web.guards import form_of, patient_page, staff_page
 from varde.web.routes import local_path
@@ -64,7 +64,7 @@ NO_POSITION = Explanation(
 )
 
 
-def routes(access: Access, sessions: Sessions, *, secure: bool) -> list[BaseRoute]:
+def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
     """/login/problem, /arbeid/enhet, /familie/velg."""
 
     async def problem(request: Request) -> Response:
@@ -109,7 +109,7 @@ def routes(access: Access, sessions: Sessions, *, secure: bool) -> list[BaseRout
 
     def _switched(secret: str, target: str) -> Response:
         response = RedirectResponse(target, 303)
-        response.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=secure, path="/")
+        sessions.put(response, secret)
         return response
 
     return [

@@ -19,6 +19,7 @@ from varde.work.jobs import Handler
 
 _log = structlog.get_logger("varde.work")
 
+KIND = "work.reconcile"
 EVERY = timedelta(minutes=15)
 JOB_OVERDUE = timedelta(minutes=15)
 MESSAGE_WAITING = timedelta(hours=1)
@@ -100,7 +101,7 @@ def handler(checks: Sequence[Check], clock: Clock, every: timedelta = EVERY) -> 
     async def run(connection: Connection, _: Sequence[Mapping[str, Any]]) -> None:
         await run_checks(connection, checks, clock.now())
 
-    return Handler("work.reconcile", run, timeout=timedelta(minutes=5), every=every)
+    return Handler(KIND, run, timeout=timedelta(minutes=5), every=every)
 
 
 async def results(connection: Connection, checks: Sequence[Check] = ()) -> list[Result]:

@@ -1,13 +1,25 @@
 // The demo's identity provider: two issuers (as ID-porten and as HelseID) of the certified library
 // oidc-provider, with a login page that lists the demo's invented persons. Never for real persons.
-// Usage: node issuer.mjs CONFIGURATION.json   {socket, base, persons, clients: {patient, staff}, jwk, now}
+// Usage: node issuer.mjs CONFIGURATION.json   {socket, base, persons, clock, clients: {patient, staff}}
 
-import { readFileSync, rmSync, statSync } from 'node:fs';
+import { openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { randomBytes, generateKeyPairSync } from 'node:crypto';
 import { Provider } from 'oidc-provider';
 
 const configuration = JSON.parse(readFileSync(process.argv[2], 'utf8'));
+
+// The demo's clock: seconds ahead of this machine's, in eight bytes that every process of the demo shares.
+if (configuration.clock) {
+  const file = openSync(configuration.clock, 'r');
+  const bytes = Buffer.alloc(8);
+  const real = Date.now;
+  Date.now = () => {
+    readSync(file, bytes, 0, 8, 0);
+    return real() + Math.round(bytes.readDoubleLE(0) * 1000);
+  };
+}
+
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const signing = { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: randomBytes(6).toString('hex') };
 const cookieKey = randomBytes(24).toString('hex');
@@ -147,7 +159,6 @@ function make(side) {
       return grant;
     },
     interactions: { url: (ctx, interaction) => `${new URL(issuer).pathname}/interaction/${interaction.uid}` },
-    clockTolerance: 24 * 3600 * 3650, // the demo's clock may run ahead of this machine's
   });
   provider.proxy = true;
   const handler = provider.callback();
@@ -175,8 +186,9 @@ function make(side) {
       if (body.length > 4096) return response.writeHead(413).end();
     }
     const key = new URLSearchParams(body).get('person') ?? '';
-    const result = known(side, key)
-      ? { login: { accountId: key, acr: side === 'patient' ? 'idporten-loa-high' : 'Level4', amr: ['demo'], remember: false } }
+    const person = known(side, key);
+    const result = person
+      ? { login: { accountId: key, acr: person.acr ?? (side === 'patient' ? 'idporten-loa-high' : 'Level4'), amr: ['demo'], remember: false } }
       : { error: 'access_denied', error_description: 'no such person' };
     return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   };

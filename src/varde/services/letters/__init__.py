@@ -11,6 +11,7 @@ from varde.services import Card, Platform, Service
 from varde.services.letters import flow
 from varde.services.letters.called import Called
 from varde.services.letters.jobs import handlers, receivers
+from varde.services.letters.journey import JOURNEYS
 from varde.services.letters.patient import patient_routes
 from varde.services.letters.reconciling import checks
 from varde.services.letters.rules import State
@@ -54,7 +55,7 @@ def _staff_routes(platform: Platform) -> Sequence[BaseRoute]:
 SERVICE = Service(
     name="letters",
     title={"nb": "Brev", "nn": "Brev", "se": "Reivvet", "en": "Letters"},
-    deliverables=(),
+    deliverables=(1,),
     patient_routes=_patient_routes,
     staff_routes=_staff_routes,
     patient_menu=(("/brev", "Brev"),),
@@ -63,6 +64,7 @@ SERVICE = Service(
     receipts=receivers,
     projections=(Called(),),
     checks=checks,
+    journeys=JOURNEYS,
     home_cards=home_cards,
     templates=("varde.services.letters", "templates"),
 )

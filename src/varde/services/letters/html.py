@@ -22,12 +22,22 @@ from varde.services.letters.document import (
 
 _SAFE_ADDRESS = re.compile(r"(?:https://|tel:\+?[0-9]|mailto:)[^\s\"'<>]*")
 _TAPPED = re.compile(
-    r"(?<![\w+./-])(?:"
-    r"(?P<phone>(?:\+47 ?)?(?:\d{2} \d{2} \d{2} \d{2}|\d{3} \d{2} \d{3}|0\d{4}|116 117))(?![\w-])"
+    r"(?<![\w@+./-])(?:"
+    r"(?P<phone>(?:\+47 ?)?(?:[2-9]\d \d{2} \d{2} \d{2}|[489]\d{2} \d{2} \d{3}|0\d{4}|116 117))(?![\w-])"
     r"|(?P<page>(?:[a-z0-9-]+\.)+no(?:/[a-z0-9-]+)*)(?![\w@]))"
 )
 """What running text says that a reader wants to tap: Norwegian telephone numbers as letters write them
 (77 62 60 00, 800 41 004, 05515), and pages as in helsenorge.no/pasientreiser."""
+
+NO_BREAK = "\u00a0"
+_HELD_TOGETHER = re.compile(
+    r"\b(?:\d{2} \d{2} \d{2} \d{2}|116 117|(?:kl|dii)\. \d|\d+ (?:kroner|ruvnno)|\d{1,2}\. (?=[a-zæøåáčđŋšŧž]))"
+)
+
+
+def held_together(text: str) -> str:
+    """The text with no line end within a telephone number, a time, an amount or a date's day and month."""
+    return _HELD_TOGETHER.sub(lambda found: found.group(0).replace(" ", NO_BREAK), text)
 
 
 def to_html(document: Document) -> str:
@@ -86,7 +96,7 @@ def _anchor(text: str, address: str) -> str:
 
 def _running(text: str) -> str:
     """Escaped text with its line breaks, and with telephone numbers and pages that can be tapped."""
-    return _TAPPED.sub(_tapped, escape(text)).replace("\n", "<br>")
+    return held_together(_TAPPED.sub(_tapped, escape(text))).replace("\n", "<br>")
 
 
 def _tapped(found: re.Match[str]) -> str:

@@ -19,9 +19,10 @@ from typing import Any, Protocol
 
 import orjson
 import typst
+from babel import Locale
 
 from varde.services.letters.document import Action, Block, Document, Link, kind_of
-from varde.services.letters.html import safe_address
+from varde.services.letters.html import held_together, safe_address
 from varde.web.languages import day_in_words
 
 STANDARDS = ("a-2a", "ua-1")
@@ -38,7 +39,7 @@ _A4_INCHES = 210 / 25.4
 WORDS: Mapping[str, Mapping[str, str]] = {
     "nb": {"page": "Side {page} av {pages}", "date": "Dato", "reference": "Vår referanse", "phone": "Telefon"},
     "nn": {"page": "Side {page} av {pages}", "date": "Dato", "reference": "Vår referanse", "phone": "Telefon"},
-    "se": {"page": "Siidu {page}/{pages}", "date": "Beaivi", "reference": "Min čujuhus", "phone": "Telefovdna"},
+    "se": {"page": "Siidu {page}/{pages}", "date": "Beaivi", "reference": "Min referánsa", "phone": "Telefovdna"},
     "en": {"page": "Page {page} of {pages}", "date": "Date", "reference": "Our reference", "phone": "Telephone"},
 }
 
@@ -78,8 +79,10 @@ def page_image(document: Document, recipient: Recipient | None = None, *, width:
 def address_lines(recipient: Recipient) -> tuple[str, ...]:
     """The address as it stands in the window: name, lines, postal code and town, and the country when abroad."""
     town = f"{recipient.postal_code} {recipient.city}".strip()
-    country = recipient.country if recipient.country not in {"", "NO"} else ""
-    return tuple(filter(None, (recipient.name, *recipient.lines, town, country)))
+    country = "" if recipient.country in {"", "NO"} else recipient.country
+    # The post office at home reads the country, so it is in Norwegian, as the Universal Postal Union asks.
+    name = Locale("nb").territories.get(country, country).upper()
+    return tuple(filter(None, (recipient.name, *recipient.lines, town, name)))
 
 
 class _Press:
@@ -149,7 +152,7 @@ def _inputs(document: Document, recipient: Recipient | None) -> dict[str, str]:
         "blocks": [_block(block) for block in document.blocks if not isinstance(block, Link) or block.on_paper],
         "signature": document.signature,
     }
-    return {"letter": orjson.dumps(data).decode()}
+    return {"letter": held_together(orjson.dumps(data).decode())}
 
 
 def _block(block: Block) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def check_facts(template: Template, facts: LetterFacts, *, language: str = "nb")
     faults = [need for need in template.needs if not getattr(facts, need)]
     if template.needs_appointment and facts.start is None:
         faults.append("appointment")
-    elif template.needs_appointment and facts.meeting == "in-person" and not (facts.place or facts.address):
+    elif template.tells_place and facts.meeting == "in-person" and not (facts.place or facts.address):
         faults.append("place")
     return {fault: FAULTS[fault][language] for fault in faults}
 

@@ -197,6 +197,7 @@ def _values(
 
     own = passages()["texts"]
     visit = facts.start.astimezone(OSLO).date() if facts.start else today
+    by = cancel_by(facts.start) if facts.start else None
     fees = fees_on(visit)
     place = ", ".join(dict.fromkeys(filter(None, (facts.hospital, facts.place))))
     values = {
@@ -221,7 +222,7 @@ def _values(
         "previous": moment(facts.previous_start),
         "referral_date": day(facts.referral_date),
         "deadline": day(facts.deadline, weekday=True),
-        "cancel_by": moment(cancel_by(facts.start)) if facts.start else "",
+        "cancel_by": moment(by) if by and by.date() >= today else "",
         "fee": str(fees.fee),
         "missed_fee": str(fees.missed_psychiatric if facts.psychiatric else fees.missed),
         "today": day(today),

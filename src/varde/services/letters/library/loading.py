@@ -60,7 +60,7 @@ def passages() -> Mapping[str, Any]:
 
 
 def _template(name: str, read: Mapping[str, Any], shared: Mapping[str, Any]) -> tuple[tuple[int, str], Template]:
-    fields = tuple(_field(name, entry) for entry in read.get("fields", ()))
+    fields = tuple(_field(name, _shared_field(name, entry, shared)) for entry in read.get("fields", ()))
     blocks = tuple(_expanded(name, read["blocks"], shared))
     known = VALUES | {field.name for field in fields}
     for block in blocks:
@@ -92,6 +92,15 @@ def _expanded(name: str, blocks: Sequence[Mapping[str, Any]], shared: Mapping[st
         for inner in shared["passages"][block["use"]]:
             conditions = [c for c in (block.get("when"), inner.get("when")) if c]
             yield {**inner, "when": " and ".join(conditions)} if conditions else inner
+
+
+def _shared_field(name: str, entry: Mapping[str, Any], shared: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry itself, or the field of `passages.toml` that it uses, with what it sets otherwise."""
+    if "use" not in entry:
+        return entry
+    if entry["use"] not in shared["fields"]:
+        raise TemplateFault(f"{name}: no field {entry['use']}")
+    return {**shared["fields"][entry["use"]], **entry}
 
 
 def _field(name: str, entry: Mapping[str, Any]) -> Field:

@@ -50,6 +50,11 @@ class Template:
     languages: frozenset[str] = frozenset({"nb"})
     """Those that every text of the template has."""
 
+    @property
+    def tells_place(self) -> bool:
+        """Whether the letter says where to come."""
+        return any("where" in block.get("facts", ()) for block in self.blocks)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFacts:
