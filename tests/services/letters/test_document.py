@@ -26,7 +26,7 @@ from varde.services.letters.document import (
     Sender,
     Steps,
 )
-from varde.services.letters.html import NO_BREAK, held_together, safe_address, to_html
+from varde.services.letters.html import NO_BREAK, held_together, parts, safe_address, to_html
 from varde.services.letters.library import templates
 
 EVIL = '<script>alert("1")</script> & #eval("x") $x$ \\u{1f} {{ 7 }} ]] "quoted" \'single\''
@@ -221,3 +221,19 @@ def test_only_some_addresses_are_linked_to(address: str, safe: bool) -> None:
 )
 def test_what_belongs_together_is_held_together(text: str, kept: str) -> None:
     assert held_together(text) == kept.replace("~", NO_BREAK)
+
+
+@given(words)
+def test_parts_of_running_text_are_the_text(text: str) -> None:
+    assert "".join(part for part, _ in parts(text)) == text
+
+
+def test_pages_that_running_text_names() -> None:
+    assert list(parts("Se helsenorge.no/velg-behandlingssted, eller unn.no.")) == [
+        ("Se ", ""),
+        ("helsenorge.no/velg-behandlingssted", "https://helsenorge.no/velg-behandlingssted"),
+        (", eller ", ""),
+        ("unn.no", "https://unn.no"),
+        (".", ""),
+    ]
+    assert list(parts("")) == [("", "")]

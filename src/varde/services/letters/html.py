@@ -6,6 +6,7 @@ The classes and the shape are those that `web/static/varde.css` styles; the page
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from html import escape
 
 from varde.services.letters.document import (
@@ -92,6 +93,19 @@ def _anchor(text: str, address: str) -> str:
     if safe_address(address) is None:
         return escape(text)
     return f'<a href="{escape(address)}">{escape(text)}</a>'
+
+
+def parts(text: str) -> Iterator[tuple[str, str]]:
+    """Running text in parts, each with the address of the page that it names, or an empty one."""
+    rest = 0
+    for found in _TAPPED.finditer(text):
+        if found.group("page"):
+            if found.start() > rest:
+                yield text[rest : found.start()], ""
+            yield found.group(0), f"https://{found.group(0)}"
+            rest = found.end()
+    if rest < len(text) or not text:
+        yield text[rest:], ""
 
 
 def _running(text: str) -> str:

@@ -21,8 +21,19 @@ import orjson
 import typst
 from babel import Locale
 
-from varde.services.letters.document import Action, Block, Document, Link, kind_of
-from varde.services.letters.html import held_together, safe_address
+from varde.services.letters.document import (
+    Action,
+    Block,
+    Bullets,
+    Document,
+    Facts,
+    Heading,
+    Link,
+    Paragraph,
+    Steps,
+    kind_of,
+)
+from varde.services.letters.html import held_together, parts, safe_address
 from varde.web.languages import day_in_words
 
 STANDARDS = ("a-2a", "ua-1")
@@ -158,10 +169,21 @@ def _inputs(document: Document, recipient: Recipient | None) -> dict[str, str]:
 def _block(block: Block) -> dict[str, Any]:
     if isinstance(block, Link | Action):
         return _way(block)
-    packed = {name: getattr(block, name) for name in block.__slots__}
-    if "facts" in packed:
-        packed["facts"] = [{"label": fact.label, "lines": fact.lines} for fact in packed["facts"]]
-    return {"block": kind_of(block), **packed}
+    packed: dict[str, Any] = {"block": kind_of(block)}
+    match block:
+        case Heading(text=text, level=level):
+            packed |= {"text": text, "level": level}
+        case Paragraph(text=text):
+            packed["text"] = _running(text)
+        case Facts(facts=facts):
+            packed["facts"] = [{"label": fact.label, "lines": fact.lines} for fact in facts]
+        case Bullets(items=items) | Steps(items=items):
+            packed["items"] = [_running(item) for item in items]
+    return packed
+
+
+def _running(text: str) -> list[dict[str, str]]:
+    return [{"text": part, "address": address} for part, address in parts(text)]
 
 
 def _way(block: Link | Action) -> dict[str, str]:
