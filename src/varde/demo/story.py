@@ -29,8 +29,8 @@ from varde.trust.access import Refused
 from varde.trust.scope import Scope
 
 DAYS = 12
-WARDS = 9
-"""Wards whose secretaries send."""
+MOST_WARDS = 9
+"""Wards whose secretaries send, in a region of more than a few hundred patients."""
 _SHARES = ((11, 0.14), (8, 0.12), (6, 0.12), (5, 0.1), (3, 0.1), (2, 0.08), (1, 0.08), (0, 0.05))
 """Days ago, and the share of a ward's coming appointments that letters go out about then."""
 _MOST_AT_ONCE = 25
@@ -73,8 +73,7 @@ class Story:
             await self._drain(morning)
             for share_day, share in _SHARES:
                 if share_day == ago:
-                    for ward in wards:
-                        await self._send(ward, share, ago, named)
+                    await self._send(wards, share, ago, named)
             await self._second_thoughts(wards, ago)
             noon = min(at(day, 13, 10), self._until)
             await self._drain(noon)
@@ -93,7 +92,8 @@ class Story:
         fixed = self._region.world.fixed
         children = next(one for one in fixed.units if one.name.startswith("Barne"))
         others = [one for one in fixed.units[1:] if one is not children]
-        chosen = [fixed.ward, children, *others[:: max(1, len(others) // (WARDS - 2))]][:WARDS]
+        more = min(MOST_WARDS, 2 + self._region.patients // 250) - 2
+        chosen = [fixed.ward, children, *(others[:: len(others) // more][:more] if more else ())]
         wards = []
         for unit in chosen:
             secretary = next(one for one in fixed.workers if one.unit.id == unit.id and one.role == "secretary")
@@ -113,24 +113,29 @@ class Story:
                     found[resource["id"]] = human
         return found
 
-    async def _send(self, ward: Ward, share: float, ago: int, named: dict[str, Human]) -> None:
-        """A secretary sends to some of those who have no letter yet. The first ward keeps enough for visitors."""
+    async def _send(self, wards: Sequence[Ward], share: float, ago: int, named: dict[str, Human]) -> None:
+        """Each ward's secretary sends to some of those who have no letter yet."""
+        template = "referral-appointment" if ago in (11, 2) else "summons"
+        for ward in wards:
+            chosen = await self._chosen(ward, share, ago, named)
+            if chosen:
+                key = f"story-{self._region.code}-{ward.unit.id}-{ago}"
+                await flow.send(self._platform, ward.scope, Order(template, _SUMMONS, chosen), key)
+        await self._drain(self._clock.now())
+        for ward in wards:
+            for letter in await self._fresh(ward):
+                ward.letters.append(letter.id)
+                self._plan(ward, letter, ago, named)
+
+    async def _chosen(self, ward: Ward, share: float, ago: int, named: dict[str, Human]) -> list[str]:
+        """Appointments to send about this day. The first ward keeps enough for visitors to call."""
         waiting, total = await flow.to_call(self._platform, ward.scope, "", most=1000)
         kept = TO_CALL if ward.unit.id == self._region.world.fixed.ward.id else 0
         often = min(_MOST_AT_ONCE, max(1, round(total * share)))
         chosen = [one.id for one in waiting if one.id in named and _turn(named[one.id], ago)]
         free = [one.id for one in waiting if one.id not in named]
         room = max(0, min(often, len(waiting) - kept) - len(chosen))
-        chosen += self._random.sample(free, min(room, len(free)))
-        if not chosen:
-            return
-        template = "referral-appointment" if ago in (11, 2) else "summons"
-        key = f"story-{self._region.code}-{ward.unit.id}-{ago}"
-        await flow.send(self._platform, ward.scope, Order(template, _SUMMONS, chosen), key)
-        await self._drain(self._clock.now())
-        for letter in await self._fresh(ward):
-            ward.letters.append(letter.id)
-            self._plan(ward, letter, ago, named)
+        return chosen + self._random.sample(free, min(room, len(free)))
 
     async def _fresh(self, ward: Ward) -> list[Letter]:
         """Letters of the ward that were not there before, oldest first."""
