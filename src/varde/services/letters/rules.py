@@ -22,16 +22,18 @@ from varde.services.letters.deadlines import (
 )
 from varde.services.letters.life import TRANSITIONS, Action, Channel, NotAllowed, State, after, may
 from varde.services.letters.reasons import DECISIONS, NEXT_STEPS, PATIENT_REASONS, REASONS
-from varde.services.letters.routing import HIDDEN_ADDRESS, Facts, Route, route
+from varde.services.letters.routing import HIDDEN_ADDRESS, OWN, YOUTH, Facts, Route, route
 
 __all__ = [
     "DECISIONS",
     "DEFAULT",
     "HIDDEN_ADDRESS",
     "NEXT_STEPS",
+    "OWN",
     "PATIENT_REASONS",
     "REASONS",
     "TRANSITIONS",
+    "YOUTH",
     "Action",
     "AfterFailure",
     "Channel",
