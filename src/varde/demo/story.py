@@ -29,8 +29,8 @@ from varde.trust.access import Refused
 from varde.trust.scope import Scope
 
 DAYS = 12
-WARDS = 9
-"""Wards whose secretaries send."""
+MOST_WARDS = 9
+"""Wards whose secretaries send, in a region of more than a few hundred patients."""
 _SHARES = ((11, 0.14), (8, 0.12), (6, 0.12), (5, 0.1), (3, 0.1), (2, 0.08), (1, 0.08), (0, 0.05))
 """Days ago, and the share of a ward's coming appointments that letters go out about then."""
 _MOST_AT_ONCE = 25
@@ -73,8 +73,7 @@ class Story:
             await self._drain(morning)
             for share_day, share in _SHARES:
                 if share_day == ago:
-                    for ward in wards:
-                        await self._send(ward, share, ago, named)
+                    await self._send(wards, share, ago, named)
             await self._second_thoughts(wards, ago)
             noon = min(at(day, 13, 10), self._until)
             await self._drain(noon)
@@ -92,8 +91,10 @@ class Story:
     async def _wards(self) -> list[Ward]:
         fixed = self._region.world.fixed
         children = next(one for one in fixed.units if one.name.startswith("Barne"))
-        others = [one for one in fixed.units[1:] if one is not children]
-        chosen = [fixed.ward, children, *others[:: max(1, len(others) // (WARDS - 2))]][:WARDS]
+        first = [fixed.ward, fixed.second, children]
+        others = [one for one in fixed.units if one not in first]
+        more = min(MOST_WARDS, 3 + self._region.patients // 250) - 3
+        chosen = [*first, *(others[:: len(others) // more][:more] if more else ())]
         wards = []
         for unit in chosen:
             secretary = next(one for one in fixed.workers if one.unit.id == unit.id and one.role == "secretary")
@@ -101,36 +102,42 @@ class Story:
             wards.append(Ward(unit, scope))
         return wards
 
-    async def _named(self) -> dict[str, Human]:
-        """The named persons by the id of each of their appointments."""
+    async def _named(self) -> dict[str, tuple[Human, bool]]:
+        """The named persons by the id of each of their appointments, and whether it is at the second ward."""
         world = self._region.world
+        second = f"Organization/{world.fixed.second.id}"
         found = {}
         for place, human in enumerate(world.people()):
             if human.part is None:
                 break
             for resource in world.record(human, place):
                 if resource["resourceType"] == "Appointment":
-                    found[resource["id"]] = human
+                    found[resource["id"]] = human, resource["supportingInformation"][0]["reference"] == second
         return found
 
-    async def _send(self, ward: Ward, share: float, ago: int, named: dict[str, Human]) -> None:
-        """A secretary sends to some of those who have no letter yet. The first ward keeps enough for visitors."""
+    async def _send(self, wards: Sequence[Ward], share: float, ago: int, named: dict[str, tuple[Human, bool]]) -> None:
+        """Each ward's secretary sends to some of those who have no letter yet."""
+        template = "referral-appointment" if ago in (11, 2) else "summons"
+        for ward in wards:
+            chosen = await self._chosen(ward, share, ago, named)
+            if chosen:
+                key = f"story-{self._region.code}-{ward.unit.id}-{ago}"
+                await flow.send(self._platform, ward.scope, Order(template, _SUMMONS, chosen), key)
+        await self._drain(self._clock.now())
+        for ward in wards:
+            for letter in await self._fresh(ward):
+                ward.letters.append(letter.id)
+                self._plan(ward, letter, ago, named)
+
+    async def _chosen(self, ward: Ward, share: float, ago: int, named: dict[str, tuple[Human, bool]]) -> list[str]:
+        """Appointments to send about this day. The first ward keeps enough for visitors to call."""
         waiting, total = await flow.to_call(self._platform, ward.scope, "", most=1000)
         kept = TO_CALL if ward.unit.id == self._region.world.fixed.ward.id else 0
         often = min(_MOST_AT_ONCE, max(1, round(total * share)))
-        chosen = [one.id for one in waiting if one.id in named and _turn(named[one.id], ago)]
+        chosen = [one.id for one in waiting if one.id in named and _turn(*named[one.id], ago)]
         free = [one.id for one in waiting if one.id not in named]
         room = max(0, min(often, len(waiting) - kept) - len(chosen))
-        chosen += self._random.sample(free, min(room, len(free)))
-        if not chosen:
-            return
-        template = "referral-appointment" if ago in (11, 2) else "summons"
-        key = f"story-{self._region.code}-{ward.unit.id}-{ago}"
-        await flow.send(self._platform, ward.scope, Order(template, _SUMMONS, chosen), key)
-        await self._drain(self._clock.now())
-        for letter in await self._fresh(ward):
-            ward.letters.append(letter.id)
-            self._plan(ward, letter, ago, named)
+        return chosen + self._random.sample(free, min(room, len(free)))
 
     async def _fresh(self, ward: Ward) -> list[Letter]:
         """Letters of the ward that were not there before, oldest first."""
@@ -144,11 +151,11 @@ class Story:
         self._known |= {one.id for one in found}
         return sorted(found, key=lambda one: one.id)
 
-    def _plan(self, ward: Ward, letter: Letter, ago: int, named: dict[str, Human]) -> None:
+    def _plan(self, ward: Ward, letter: Letter, ago: int, named: dict[str, tuple[Human, bool]]) -> None:
         """Whether and when the patient will open it: most do within three days, some never."""
-        human = named.get(letter.appointment or "")
+        human, second = named.get(letter.appointment or "", (None, False))
         if human is not None:
-            after = _NAMED_OPEN.get(human.name)
+            after = 1 if second else _NAMED_OPEN.get(human.name)
         else:
             after = self._random.choices((0, 1, 2, 3, None), (22, 20, 10, 5, 43))[0]
         if after is not None and ago - after >= 0:
@@ -218,5 +225,6 @@ _NAMED_DAYS = {"Ingrid Solberg": 1, "Tuva Myrvang": 1, "Máret Hætta": 2, "Jako
 """Days ago that named persons' letters were sent, who have not opened them; the others' were sent eight days ago."""
 
 
-def _turn(human: Human, ago: int) -> bool:
-    return _NAMED_DAYS.get(human.name, 8) == ago
+def _turn(human: Human, second: bool, ago: int) -> bool:
+    """Whether this is the day that a named person's letter is sent; those of the second ward went first."""
+    return ago == (11 if second else _NAMED_DAYS.get(human.name, 8))

@@ -58,6 +58,11 @@ class Fixed:
         """The ward that a visitor is shown first."""
         return self.units[0]
 
+    @property
+    def second(self) -> Unit:
+        """The ward where the grown of the named persons have an appointment too."""
+        return self.units[1]
+
 
 class World:
     """One synthetic region. Raises ValueError when it would be too small."""
@@ -121,6 +126,8 @@ class World:
         elif human.part is not None or random.random() < 0.9:
             coming = random.randrange(15, 70) if human.part or random.random() < 0.6 else None
             out += course(random, human, unit, fixed.workers, self.today, days=coming)
+        if human.part is not None and years >= 16:
+            out += course(random, human, fixed.second, fixed.workers, self.today, days=random.randrange(20, 80))
         if random.random() < 0.3:
             other = _suited(random, near, years)
             out += course(random, human, other, fixed.workers, self.today, days=-random.randrange(5, 300))

@@ -56,7 +56,7 @@ def public_routes(platform: Platform) -> Sequence[BaseRoute]:
             state=state,
             overall=ALL[state.condition],
             tone=WORDS[state.condition][1],
-            words=WORDS,
+            conditions=WORDS,
             titles=SERVICE_TITLES,
             tried=[one for one in state.services if one.journeys],
             untried=[one for one in state.services if not one.journeys],
