@@ -143,7 +143,7 @@ class Story:
         """Letters of the ward that were not there before, oldest first."""
         found, page = [], None
         while True:
-            listed, _, page = await flow.letters(self._platform, ward.scope, Filters(page=page))
+            listed, page = await flow.letters(self._platform, ward.scope, Filters(page=page))
             new = [one.letter for one in listed if one.letter.id not in self._known]
             found += new
             if page is None or len(new) < len(listed):
@@ -215,7 +215,7 @@ class Story:
         house.close()
 
     async def _posted(self, ward: Ward) -> list[Letter]:
-        listed, _, _ = await flow.letters(self._platform, ward.scope, Filters(state=State.POSTED.value))
+        listed, _ = await flow.letters(self._platform, ward.scope, Filters(state=State.POSTED.value))
         return [one.letter for one in listed]
 
 

@@ -21,3 +21,21 @@ create table letters_batch (
     unique (unit, key)
 );
 create index letters_batch_created on letters_batch (unit, created desc);
+
+-- Derived in the store's own transaction (services/letters/called.py): coming appointments by unit, and which letters
+-- stand about which. Read for ids alone; what is shown is read through the gate.
+
+create table letters_appointment (
+    appointment bigint not null,         -- rid
+    unit text collate "C" not null,      -- id of the Organization
+    starts timestamptz not null,
+    id text collate "C" not null,
+    primary key (appointment, unit)
+);
+create index letters_appointment_unit on letters_appointment (unit, starts, appointment) include (id);
+
+create table letters_about (
+    letter bigint primary key,           -- rid of the Communication
+    appointment bigint not null
+);
+create index letters_about_appointment on letters_about (appointment);

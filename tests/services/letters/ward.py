@@ -23,6 +23,7 @@ from varde.fhir.keys import bucket_of, new_id, resource_key
 from varde.fhir.store import Store
 from varde.services import Platform
 from varde.services.letters import flow, keeping
+from varde.services.letters.called import Called
 from varde.services.letters.jobs import handlers, receivers
 from varde.services.letters.model import Letter
 from varde.services.letters.views import Order
@@ -57,7 +58,7 @@ class Someone:
 
 def platform_on(database: Database, clock: Clock, folder: Path) -> tuple[Platform, AuditLog]:
     """The rooms that letters need, on one database."""
-    store = Store(database, clock, [CareRelations()])
+    store = Store(database, clock, [CareRelations(), Called()])
     log = AuditLog(database, clock)
     registers = EmbeddedRegisters(database)
     access = Access(store, clock, log, RegisteredFamilies(registers))

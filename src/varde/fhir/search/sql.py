@@ -91,7 +91,7 @@ def compile_search(
     where = [compiler.visible("r", search.resource_type)]
     conditions = [condition for condition in search.conditions if condition is not implied]
     source, date, rid = "resource r", "r.date", "r.rid"
-    driver = None if counting else _driver(search, conditions)
+    driver = _driver(search, conditions, counting)
     if driver is not None:
         conditions.remove(driver)
         source, date, rid = "index_token t join resource r on r.rid = t.rid", "t.date", "t.rid"
@@ -159,11 +159,16 @@ def _in_compartment(search: Search, patient_id: str, parameters: Parameters) -> 
     )
 
 
-def _driver(search: Search, conditions: list[Condition | Chain | Has]) -> Condition | None:
-    """A token with its system, asked for in the order of the main date: its index is the answer's order."""
-    if search.resource_type is None or len(search.sort) > 1 or search.ids:
+def _driver(search: Search, conditions: list[Condition | Chain | Has], counting: bool = False) -> Condition | None:
+    """A token with its system, asked for in the order of the main date: its index is the answer's order. When
+    `counting` no order matters, and starting from the token keeps the plan good while statistics are stale."""
+    if search.resource_type is None or search.ids:
         return None
-    if search.sort and not is_main_date(search.resource_type, search.sort[0]):
+    if (
+        not counting
+        and search.sort
+        and (len(search.sort) > 1 or not is_main_date(search.resource_type, search.sort[0]))
+    ):
         return None
     for condition in conditions:
         if isinstance(condition, Condition) and condition.parameter.kind == "token":

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from varde.services import Card, Platform, Service
 from varde.services.letters import flow
+from varde.services.letters.called import Called
 from varde.services.letters.jobs import handlers, receivers
 from varde.services.letters.journey import JOURNEYS
 from varde.services.letters.patient import patient_routes
@@ -61,6 +62,7 @@ SERVICE = Service(
     staff_menu=(("/arbeid", "Brev"), ("/arbeid/arbeidsliste", "Arbeidsliste")),
     handlers=handlers,
     receipts=receivers,
+    projections=(Called(),),
     checks=checks,
     journeys=JOURNEYS,
     home_cards=home_cards,

@@ -107,11 +107,10 @@ async def send(platform: Platform, scope: Scope, order: Order, key: str) -> str:
 
 async def ordered(platform: Platform, scope: Scope, order: Order) -> list[str]:
     """Ids of the appointments that an order reaches: of the sender's unit, seen through their own scope."""
-    if order.everyone:
-        return [one.id for one in await everyone(platform, scope, order.search)]
     unit = _unit_of(scope)
-    found = await platform.store.read_many(scope, "Appointment", list(order.appointments))
-    return [one for one in dict.fromkeys(order.appointments) if one in found and belongs_to(found[one].resource, unit)]
+    wanted = await everyone(platform, scope, order.search) if order.everyone else order.appointments
+    found = await platform.store.read_many(scope, "Appointment", list(wanted))
+    return [one for one in dict.fromkeys(wanted) if one in found and belongs_to(found[one].resource, unit)]
 
 
 async def batch(platform: Platform, scope: Scope, batch_id: str) -> Batch:

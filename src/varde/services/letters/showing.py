@@ -144,12 +144,13 @@ class ShownToStaff:
 
     async def overview(self, scope: Scope, filters: Filters, *, language: str) -> Overview:
         """The unit's letters and how many are in each state."""
-        found, total, following = await flow.letters(self._platform, scope, filters)
+        found, following = await flow.letters(self._platform, scope, filters)
+        counts = await flow.counts(self._platform, scope, filters)
         chosen = {"tilstand": filters.state, "type": filters.kind, "dag": filters.day}
         return Overview(
-            counts=await flow.counts(self._platform, scope, filters),
+            counts=counts,
             letters=[self._row(one.letter, one.born, language) for one in found],
-            total=total,
+            total=counts.get(filters.state, 0) if filters.state else sum(counts.values()),
             attention=await flow.attention(self._platform, scope),
             kinds=sorted({one.kind: one.title[language] for one in templates()}.items()),
             next=neighbour("/arbeid", **chosen, side=following) if following else None,

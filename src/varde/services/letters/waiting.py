@@ -1,13 +1,15 @@
-"""Whom a unit has to call: coming appointments that no letter is about. Through the staff member's own scope."""
+"""Whom a unit has to call: coming appointments that no letter stands about. What is shown is read through the staff
+member's own scope.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from varde.fhir.model import Page
+from varde.services.letters import called
 from varde.services.letters.cases import patient_of, start_of
 from varde.trust.access import name_of
 
@@ -15,12 +17,9 @@ if TYPE_CHECKING:
     from varde.services import Platform
     from varde.trust.scope import Scope
 
-_STATUSES = "booked,pending"
-_WRITTEN = "preparation,in-progress,completed,on-hold"
-"""Statuses of a letter that stands: one that was withdrawn or failed leaves the appointment to be called again."""
-_AT_ONCE = 1000
 MOST = 20_000
 """Appointments that one order may reach."""
+FOUND_BY_NAME = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,89 +35,72 @@ class Waiting:
 
 async def to_call(platform: Platform, scope: Scope, search: str, *, most: int) -> tuple[Sequence[Waiting], int]:
     """(the first `most` coming appointments without a letter, soonest first; how many there are)."""
-    query = _query(platform, scope, search)
-    if query is None:
+    unit = scope.actor.unit
+    if unit is None:
         return [], 0
-    total = await _count(platform, scope, query)
-    called = await _count(platform, scope, [*query, ("_has:Communication:based-on:status", _WRITTEN)])
-    return await _first(platform, scope, query, most), max(0, total - called)
+    if search:
+        found = await _by_name(platform, scope, unit, search)
+        return await shown(platform, scope, found[:most]), len(found)
+    async with platform.database.connection() as connection:
+        ids = await called.without_letter(connection, unit, platform.clock.now(), most)
+        total = await called.count_without_letter(connection, unit, platform.clock.now())
+    return await shown(platform, scope, ids), total
 
 
-async def everyone(platform: Platform, scope: Scope, search: str) -> Sequence[Waiting]:
-    """All that `to_call` counts, at most MOST."""
-    query = _query(platform, scope, search)
-    return await _first(platform, scope, query, MOST) if query is not None else []
+async def everyone(platform: Platform, scope: Scope, search: str) -> Sequence[str]:
+    """Ids of all that `to_call` counts, at most MOST."""
+    unit = scope.actor.unit
+    if unit is None:
+        return []
+    if search:
+        return await _by_name(platform, scope, unit, search)
+    async with platform.database.connection() as connection:
+        return await called.without_letter(connection, unit, platform.clock.now(), MOST)
 
 
-def _query(platform: Platform, scope: Scope, search: str) -> list[tuple[str, str]] | None:
-    if scope.actor.unit is None:
-        return None
+async def _by_name(platform: Platform, scope: Scope, unit: str, search: str) -> list[str]:
+    """Ids of those whose patient's name has every word of the search."""
     now = platform.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     query = [
-        ("supporting-info", f"Organization/{scope.actor.unit}"),
+        ("supporting-info", f"Organization/{unit}"),
         ("date", f"ge{now}"),
-        ("status", _STATUSES),
+        ("status", ",".join(sorted(called.OPEN))),
+        *(("patient:Patient.name", word) for word in _words(search)),
+        ("_sort", "date"),
+        ("_count", str(FOUND_BY_NAME)),
     ]
-    if search:
-        query += [("patient:Patient.name", word) for word in _words(search)]
-    return query
+    found = await platform.store.search(scope, "Appointment", query)
+    ids = [one.id for one in found.matches]
+    async with platform.database.connection() as connection:
+        written = await called.called(connection, ids)
+    return [one for one in ids if one not in written]
 
 
 def _words(search: str) -> list[str]:
-    return [word.replace("\\", "").replace(",", "").replace("|", "").replace("$", "") for word in search.split()[:5]]
+    plain = "".join(character for character in search if character not in "\\,|$")
+    return plain.split()[:5]
 
 
-async def _count(platform: Platform, scope: Scope, query: Sequence[tuple[str, str]]) -> int:
-    page = await platform.store.search(scope, "Appointment", [*query, ("_summary", "count")])
-    return page.total or 0
-
-
-async def _first(platform: Platform, scope: Scope, query: Sequence[tuple[str, str]], most: int) -> list[Waiting]:
-    found: list[Waiting] = []
-    page: str | None = None
-    size = _AT_ONCE if most >= _AT_ONCE else min(_AT_ONCE, most * 2)
-    while len(found) < most:
-        asked = [*query, ("_sort", "date"), ("_count", str(size)), ("_include", "Appointment:patient:Patient")]
-        answer = await platform.store.search(scope, "Appointment", [*asked, *([("_page", page)] if page else [])])
-        written = await _written_about(platform, scope, [one.id for one in answer.matches])
-        found += [one for one in _read(answer) if one.id not in written]
-        page = answer.next
-        if page is None:
-            break
-    return found[:most]
-
-
-def _read(answer: Page) -> list[Waiting]:
-    people = {e.stored.id: e.stored.resource for e in answer.entries if e.mode == "include"}
-    found = []
-    for one in answer.matches:
-        appointment = one.resource
+async def shown(platform: Platform, scope: Scope, appointments: Sequence[str]) -> list[Waiting]:
+    """These appointments with their patients, as far as the scope lets them be seen, in the order asked for."""
+    found = await platform.store.read_many(scope, "Appointment", appointments)
+    wanted = sorted({whose for one in found.values() if (whose := patient_of(one.resource))})
+    people = await platform.store.read_many(scope, "Patient", wanted)
+    rows = []
+    for identifier in appointments:
+        appointment: Mapping[str, Any] = found[identifier].resource if identifier in found else {}
         patient, start = people.get(patient_of(appointment) or ""), start_of(appointment)
         if patient is not None and start is not None:
-            born = date.fromisoformat(patient["birthDate"]) if patient.get("birthDate") else None
-            found.append(Waiting(one.id, name_of(patient), born, start, str(appointment.get("description", ""))))
-    return found
-
-
-async def _written_about(platform: Platform, scope: Scope, appointments: Sequence[str]) -> set[str]:
-    """Those of these appointments that a letter stands about."""
-    if not appointments:
-        return set()
-    query = [
-        ("_id", ",".join(appointments)),
-        ("_has:Communication:based-on:status", _WRITTEN),
-        ("_count", str(len(appointments))),
-    ]
-    answer = await platform.store.search(scope, "Appointment", query)
-    return {one.id for one in answer.matches}
+            born = patient.resource.get("birthDate")
+            rows.append(
+                Waiting(
+                    identifier, name_of(patient.resource), date.fromisoformat(born) if born else None, start,
+                    str(appointment.get("description", "")),
+                )
+            )  # fmt: skip
+    return rows
 
 
 async def names(platform: Platform, scope: Scope, appointments: Sequence[str]) -> dict[str, str]:
     """Names of the patients of appointments that the reader may see."""
-    query = [
-        ("_id", ",".join(appointments)),
-        ("_include", "Appointment:patient:Patient"),
-        ("_count", str(len(appointments))),
-    ]
-    answer = await platform.store.search(scope, "Appointment", query)
-    return {one.id: one.patient for one in _read(answer)}
+    return {one.id: one.patient for one in await shown(platform, scope, appointments)}

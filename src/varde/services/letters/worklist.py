@@ -32,17 +32,14 @@ class Listed:
     appointment: datetime | None = None
 
 
-async def letters(platform: Platform, scope: Scope, filters: Filters) -> tuple[Sequence[Listed], int, str | None]:
-    """(a page of the unit's letters, newest first; how many there are in all; key of the next page)."""
+async def letters(platform: Platform, scope: Scope, filters: Filters) -> tuple[Sequence[Listed], str | None]:
+    """(a page of the unit's letters, newest first; key of the next page)."""
     query = _narrowed(scope, filters)
     page = [("_page", filters.page)] if filters.page else []
     asked = [*query, ("_sort", "-sent"), ("_count", str(ON_A_PAGE)), ("_include", "Communication:subject:Patient")]
     found = await platform.store.search(scope, "Communication", [*asked, *page])
-    total = found.total
-    if total is None:
-        total = (await platform.store.search(scope, "Communication", [*query, ("_summary", "count")])).total
     people = {e.stored.id: e.stored.resource for e in found.entries if e.mode == "include"}
-    return [_listed(keeping.letter_of(one), people) for one in found.matches], total or 0, found.next
+    return [_listed(keeping.letter_of(one), people) for one in found.matches], found.next
 
 
 def _listed(letter: Letter, people: Mapping[str, Mapping[str, Any]]) -> Listed:
