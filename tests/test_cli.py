@@ -58,3 +58,10 @@ def test_demo_commands_refuse_outside_demo_mode(demo: DemoServer, tmp_path: Path
         refused = subprocess.run([*VARDE, *command], env=environment, capture_output=True, text=True, timeout=60)
         assert refused.returncode == 1 and refused.stdout == ""
         assert "for the demo only" in refused.stderr
+
+
+def test_serve_says_what_is_missing_before_it_starts(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("VARDE_")}
+    environment |= {"VARDE_DATA": str(tmp_path)}
+    refused = subprocess.run([*VARDE, "serve"], env=environment, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and "VARDE_PATIENT_ISSUER" in refused.stderr

@@ -105,8 +105,8 @@ class Varde:
             house.platform.store,
             Authenticator(house.platform.access, self._tokens),
             f"{base}/fhir",
-            lambda: capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat()),
-            lambda: smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"]),
+            _always(capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat())),
+            _always(smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"])),
         )
         self._health = Health(house)
         self._pages = pages(house, self._http)
@@ -164,6 +164,10 @@ class Varde:
                 await self._house.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _always(document: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    return lambda: document
 
 
 def fhir_template(path: str) -> str:

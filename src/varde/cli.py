@@ -50,7 +50,11 @@ def serve() -> None:
     """Run the web server."""
     from varde.serving import serve as run
 
-    run(settings())
+    try:
+        run(settings())
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
 @main.command()

@@ -29,7 +29,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(settings: Settings) -> None:
-    """Run the web server until SIGTERM or SIGINT, with `web_processes` processes."""
+    """Run the web server until SIGTERM or SIGINT, with `web_processes` processes.
+
+    Raises ValueError when nobody could log in: better than processes that start and die again and again.
+    """
+    if not settings.demo and not (settings.patient_issuer and settings.staff_issuer):
+        raise ValueError("VARDE_PATIENT_ISSUER and VARDE_STAFF_ISSUER must be set: nobody could log in")
     from granian import Granian
     from granian.constants import Interfaces, Loops
     from granian.log import LogLevels
