@@ -1,18 +1,22 @@
 # Sets Varde up, runs it, checks it and tests it on a fresh Debian machine with Python 3.11 or newer.
-# The settings VARDE_DATA and VARDE_DATABASE_URL are honoured: see src/varde/settings.py.
+# The settings VARDE_PORT, VARDE_DATA and VARDE_DATABASE_URL are honoured: see src/varde/settings.py.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
 
-.PHONY: setup check test lock
+.PHONY: run setup check test lock
+
+# Everything on this machine, at http://127.0.0.1:8000 (VARDE_PORT), with its data in data/ (VARDE_DATA).
+run: setup
+	exec $(BIN)/varde run
 
 setup: $(STAMPS)/python $(STAMPS)/node $(STAMPS)/fhir $(STAMPS)/web
 
 # uv lives in an environment of its own: Debian's Python refuses pip outside one (PEP 668).
 $(STAMPS)/python: requirements.lock pyproject.toml
-	uv=$$(command -v uv || true); \
+	uv=$$(command -v uv || command -v .uv/bin/uv || true); \
 	if [ -z "$$uv" ]; then $(PYTHON) -m venv .uv && .uv/bin/pip install -q uv; uv=.uv/bin/uv; fi; \
 	[ -d .venv ] || "$$uv" venv -q --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv; \
 	"$$uv" pip sync -q --python $(BIN)/python requirements.lock; \
@@ -38,10 +42,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_house.py
 
+# The SSH server is for tests that start their own: its service is masked first, so that installing opens no port.
 test: setup
-	command -v chromium >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] || { echo "The browser tests need Chromium: install the package chromium as root" >&2; exit 1; }; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium; }
+	missing=; command -v chromium >/dev/null || missing=chromium; \
+	[ -x /usr/sbin/sshd ] || missing="$$missing openssh-server"; \
+	[ -z "$$missing" ] || { \
+	  [ "$$(id -u)" = 0 ] || { echo "The tests need a browser and an SSH server: install $$missing as root" >&2; exit 1; }; \
+	  [ -x /usr/sbin/sshd ] || { mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/ssh.service; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; }
 	$(BIN)/pytest
 
 lock: setup

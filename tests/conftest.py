@@ -13,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from tests.demo_server import DemoServer, running
 from varde.clock import SetClock
 from varde.db import Database, ensure_database, migrate
 from varde.embedded import EmbeddedPostgres
@@ -58,3 +59,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def clock() -> SetClock:
     """A clock that stands at a Tuesday morning until moved."""
     return SetClock(datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[DemoServer]:
+    """One running demo for the whole test run: see tests/demo_server.py for what it offers and asks."""
+    with running() as server:
+        yield server

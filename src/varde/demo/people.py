@@ -49,6 +49,8 @@ class Human:
     mobile: str | None = None
     email: str | None = None
     emigrated: bool = False
+    part: str | None = None
+    """What a named person is there to show (cast.py); None for the many."""
 
     @property
     def name(self) -> str:
@@ -65,6 +67,8 @@ class Unit:
     hospital: places.Hospital
     trust: places.Trust
     location: str
+    number: str = ""
+    """Its number in RESH, the register of units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +172,20 @@ def patient(human: Human, gp: str | None) -> Resource:
     return made
 
 
+REGION = "helse-nord"
+"""Id of the Organization that all trusts are part of."""
+
+
 def organisations(maker: Maker) -> tuple[list[Resource], list[Unit]]:
     """Trusts, hospitals, wards and their places."""
-    out: list[Resource] = []
+    region: Resource = {
+        "resourceType": "Organization",
+        "id": REGION,
+        "identifier": [{"system": ENH, "value": places.REGION_NUMBER}],
+        "active": True,
+        "name": "Helse Nord RHF",
+    }
+    out: list[Resource] = [region]
     units: list[Unit] = []
     for trust in places.TRUSTS:
         out.append(
@@ -181,6 +196,7 @@ def organisations(maker: Maker) -> tuple[list[Resource], list[Unit]]:
                 "active": True,
                 "name": trust.name,
                 "telecom": [{"system": "url", "value": trust.site}],
+                "partOf": {"reference": f"Organization/{REGION}"},
             }
         )
         for hospital in trust.hospitals:
@@ -188,13 +204,12 @@ def organisations(maker: Maker) -> tuple[list[Resource], list[Unit]]:
             address = {"line": [hospital.address], "postalCode": hospital.postal, "city": hospital.city}
             out.append(_organisation(hospital_id, hospital.name, trust.key, maker, address))
             for name in hospital.wards:
-                unit = Unit(
-                    stable_id(maker.random), f"{name}, {hospital.name}", hospital, trust, stable_id(maker.random)
-                )
+                identifier, location = stable_id(maker.random), stable_id(maker.random)
+                ward = _organisation(identifier, f"{name}, {hospital.name}", hospital_id, maker, address)
+                unit = Unit(identifier, ward["name"], hospital, trust, location, ward["identifier"][0]["value"])
                 units.append(unit)
                 digits = [maker.random.randrange(10), *(maker.random.randrange(10, 99) for _ in range(2))]
                 phone = f"+47 77 6{digits[0]} {digits[1]} {digits[2]}"
-                ward = _organisation(unit.id, unit.name, hospital_id, maker, address)
                 ward["telecom"] = [{"system": "phone", "value": phone}]
                 out.append(ward)
                 floor = maker.random.randrange(1, 9)
@@ -243,6 +258,34 @@ def staff(maker: Maker, units: list[Unit]) -> tuple[list[Resource], list[Worker]
             workers.append(worker)
             out += [practitioner(worker.id, worker.hpr, given, family, gender), _position(maker, worker)]
     return out, workers
+
+
+OPERATIONS = "helse-nord-ikt"
+"""Id of the Organization where the operators of the platform work."""
+
+
+def operations(maker: Maker) -> tuple[list[Resource], Worker]:
+    """Helse Nord IKT and the operator who looks after the platform."""
+    hospital = places.Hospital("Helse Nord IKT", "Søndre Tollbodgate 11", "9008", "TROMSØ", ())
+    unit = Unit(OPERATIONS, "Helse Nord IKT", hospital, places.TRUSTS[0], "")
+    organisation: Resource = {
+        "resourceType": "Organization",
+        "id": OPERATIONS,
+        "active": True,
+        "name": unit.name,
+        "partOf": {"reference": f"Organization/{REGION}"},
+    }
+    worker = Worker(stable_id(maker.random), "8190000", "Bjørn Karlsen", "operator", "driftsansvarlig", unit)
+    person = practitioner(worker.id, worker.hpr, "Bjørn", "Karlsen", "male")
+    return [organisation, person, _position(maker, worker)], worker
+
+
+def second_position(maker: Maker, workers: list[Worker], units: list[Unit]) -> tuple[list[Resource], Worker]:
+    """The first ward's second doctor also works at the last orthopaedic ward: one who must say where."""
+    known = workers[1]
+    unit = [one for one in units if one.name.startswith("Ortopedisk")][-1]
+    worker = Worker(known.id, known.hpr, known.name, known.role, known.role_text, unit)
+    return [_position(maker, worker)], worker
 
 
 def practitioner(identifier: str, hpr: str, given: str, family: str, gender: str) -> Resource:

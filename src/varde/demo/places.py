@@ -29,6 +29,9 @@ class Trust:
     hospitals: tuple[Hospital, ...]
 
 
+REGION_NUMBER = "883658752"
+"""Helse Nord RHF's organisation number."""
+
 TRUSTS = (
     Trust("unn", "Universitetssykehuset Nord-Norge HF", "983974899", "https://www.unn.no", (
         Hospital("UNN Tromsø", "Hansine Hansens veg 67", "9019", "TROMSØ", (

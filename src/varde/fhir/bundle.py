@@ -7,20 +7,21 @@ written in one statement.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl
 
+from varde.fhir.conditional import condition_of
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, FhirError, PreconditionFailed, Unprocessable
-from varde.fhir.gate import Gate
+from varde.fhir.errors import BadRequest, FhirError, Issue, PreconditionFailed, Unprocessable
+from varde.fhir.gate import Gate, Interaction
 from varde.fhir.keys import new_id
 from varde.fhir.model import Written
-from varde.fhir.store import Store
+from varde.fhir.store import Store, reaches_all
 from varde.fhir.validate import validate
+from varde.fhir.writing import bucket_for
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3, "GET": 4, "HEAD": 4}
-_HISTORY = re.compile(r"^([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})$")
+_LOCAL = re.compile(r"^([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})$")
 MAXIMUM_ENTRIES = 5000
 
 Single = Callable[[str, str, Any, Mapping[str, str], Any], Awaitable[dict[str, Any]]]
@@ -78,7 +79,15 @@ async def _transaction(
 ) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = [{} for _ in requests]
     async with store.transaction() as connection:
-        names = await _identities(store, gate, requests, connection)
+        # Everything is locked first and in one order, so that transactions wait for each other, never deadlock.
+        await store.serialize(connection, _conditions(requests))
+        await _settle(store, gate, requests, connection)
+        changing = [request for request in requests if request.get("matched") is None]
+        written = [named for request in changing if (named := request.get("identity") or _target(request))]
+        if len(set(written)) != len(written):
+            raise BadRequest.of("the same resource is written twice in one transaction", code="duplicate")
+        await store.hold(connection, written)
+        names = _names(requests)
         for request in requests:
             if request["resource"] is not None:
                 request["resource"] = await _rewrite(store, gate, request["resource"], names, connection)
@@ -92,12 +101,47 @@ async def _transaction(
                 if bulk and _ORDER[request["method"]] > _ORDER["PUT"]:
                     await _write_bulk(store, gate, bulk, answers, connection)
                     bulk = []
-                answers[place] = await single(
-                    request["method"], request["url"], request["resource"], request["conditions"], connection
-                )
+                answers[place] = await _placed(place, single, request, connection)
         if bulk:
             await _write_bulk(store, gate, bulk, answers, connection)
     return answers
+
+
+async def _placed(place: int, single: Single, request: dict[str, Any], connection: Any) -> dict[str, Any]:
+    """One request of a transaction; what makes it fail tells which entry it was."""
+    try:
+        return await single(request["method"], request["url"], request["resource"], request["conditions"], connection)
+    except FhirError as error:
+        _point(error, place)
+        raise
+
+
+def _point(error: FhirError, place: int) -> None:
+    error.issues[:] = [
+        Issue(i.code, i.diagnostics, f"Bundle.entry[{place}]" + (f".resource: {i.expression}" if i.expression else ""))
+        for i in error.issues
+    ]
+
+
+def _target(request: Mapping[str, Any]) -> str | None:
+    """What a DELETE, PATCH or PUT by id changes."""
+    if request["method"] in {"DELETE", "PATCH", "PUT"} and _LOCAL.match(request["url"]):
+        return str(request["url"])
+    return None
+
+
+def _conditions(requests: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(type, condition) of every conditional write."""
+    found = []
+    for request in requests:
+        kind, _, query = request["url"].partition("?")
+        if request["method"] == "POST":
+            query = request["conditions"].get("if-none-exist", "")
+        if query and request["method"] in {"POST", "PUT"} and is_type(kind):
+            found.append((kind, condition_of(kind, query)))
+    if len(set(found)) != len(found):
+        raise BadRequest.of("the same condition stands twice in one transaction", code="duplicate")
+    return found
 
 
 async def _write_bulk(store: Store, gate: Gate, bulk: Any, answers: list[dict[str, Any]], connection: Any) -> None:
@@ -105,16 +149,14 @@ async def _write_bulk(store: Store, gate: Gate, bulk: Any, answers: list[dict[st
         try:
             validate(request["resource"])
         except Unprocessable as error:
-            for number, issue in enumerate(error.issues):
-                error.issues[number] = type(issue)(
-                    issue.code, issue.diagnostics, f"Bundle.entry[{place}].resource: {issue.expression}"
-                )
+            _point(error, place)
             raise
     resources = [request["resource"] for _, request in bulk]
-    for (place, _), written in zip(
-        bulk, await store.write_many(gate, resources, connection=connection, checked=True), strict=True
-    ):
-        answers[place] = written_entry(written)
+    # An id that a client chose may only be taken where none can be hidden; those the server made are always new.
+    free = {r["identity"] for _, r in bulk if r["made"] or reaches_all(gate, r["resource"]["resourceType"])}
+    written = await store.write_many(gate, resources, connection=connection, checked=True, admitted=True, upsert=free)
+    for (place, _), one in zip(bulk, written, strict=True):
+        answers[place] = written_entry(one)
 
 
 def written_entry(written: Written) -> dict[str, Any]:
@@ -141,9 +183,9 @@ def _found(stored: Any) -> dict[str, Any]:
     }
 
 
-async def _identities(store: Store, gate: Gate, requests: list[dict[str, Any]], connection: Any) -> dict[str, str]:
-    """Settle the id of everything the transaction writes; fullUrl -> relative reference."""
-    names: dict[str, str] = {}
+async def _settle(store: Store, gate: Gate, requests: list[dict[str, Any]], connection: Any) -> None:
+    """Settle the id of everything the transaction creates or replaces: `identity`, "Type/id"; `made` says that
+    the id is the server's or a match's, `matched` that a conditional create found what it would make."""
     for place, request in enumerate(requests):
         resource = request["resource"]
         if request["method"] not in {"POST", "PUT"} or not isinstance(resource, dict):
@@ -151,31 +193,43 @@ async def _identities(store: Store, gate: Gate, requests: list[dict[str, Any]], 
         kind = resource.get("resourceType")
         if not is_type(kind):
             raise Unprocessable.of("resourceType names no resource type of R4", f"Bundle.entry[{place}].resource")
+        await store.allow(gate, Interaction.CREATE if request["method"] == "POST" else Interaction.UPDATE, str(kind))
         url, _, query = request["url"].partition("?")
         condition = request["conditions"].get("if-none-exist") if request["method"] == "POST" else query
-        if request["method"] == "POST" and (url != kind or query):
-            continue
-        identity = None
+        if url != kind and (request["method"] == "POST" or query):
+            if request["method"] == "POST" and ("$" in url or "_search" in url):
+                continue
+            raise BadRequest.of("the resource is not of the type in the address", f"Bundle.entry[{place}].request.url")
+        identity, request["made"] = None, True
         if condition:
-            page = await store.search(gate, kind, f"{condition}&_count=2", connection=connection)
-            if len(page.matches) > 1:
-                raise PreconditionFailed.of("a condition matches more than one resource", code="multiple-matches")
-            if page.matches:
-                identity = page.matches[0].id
+            match = await store.one_match(gate, str(kind), condition_of(str(kind), condition), connection)
+            if match is not None:
+                identity = match.id
                 if request["method"] == "POST":
-                    request["matched"] = page.matches[0]
+                    request["matched"] = match
         elif request["method"] == "PUT":
-            match = _HISTORY.match(url)
-            if not match or match[1] != kind or resource.get("id") != match[2]:
+            local = _LOCAL.match(url)
+            if not local or local[1] != kind or resource.get("id") != local[2]:
                 raise BadRequest.of("a PUT names its resource's type and id", f"Bundle.entry[{place}].request.url")
-            identity = match[2]
-        identity = identity or new_id()
+            identity, request["made"] = local[2], False
+        identity = identity or new_id(bucket_for(resource))
         request["resource"] = {**resource, "id": identity}
         request["identity"] = f"{kind}/{identity}"
-        if isinstance(request["full"], str):
-            if request["full"] in names:
-                raise BadRequest.of("a fullUrl stands twice", f"Bundle.entry[{place}].fullUrl")
-            names[request["full"]] = request["identity"]
+
+
+def _names(requests: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """fullUrl -> reference, and where fullUrl is an address of another server also its relative form."""
+    names: dict[str, str] = {}
+    for place, request in enumerate(requests):
+        full, identity = request["full"], request.get("identity")
+        if identity is None or not isinstance(full, str):
+            continue
+        if full in names:
+            raise BadRequest.of("a fullUrl stands twice", f"Bundle.entry[{place}].fullUrl")
+        names[full] = identity
+        tail = _LOCAL.match("/".join(full.split("/")[-2:])) if full.startswith(("http://", "https://")) else None
+        if tail and is_type(tail[1]):
+            names.setdefault(tail[0], identity)
     return names
 
 
@@ -209,7 +263,7 @@ async def _reference(store: Store, gate: Gate, literal: str, names: Mapping[str,
     kind, mark, query = literal.partition("?")
     if not mark or not is_type(kind):
         return literal
-    page = await store.search(gate, kind, [*parse_qsl(query), ("_count", "2")], connection=connection)
-    if len(page.matches) != 1:
-        raise PreconditionFailed.of("a conditional reference must match exactly one resource", code="multiple-matches")
-    return page.matches[0].reference
+    match = await store.one_match(gate, kind, condition_of(kind, query), connection)
+    if match is None:
+        raise PreconditionFailed.of("a conditional reference must match exactly one resource", code="not-found")
+    return match.reference

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,13 @@ class SearchParameter:
     targets: tuple[str, ...]
     key: int
     paths: tuple[Any, ...]
+    everywhere: tuple[int, ...] = ()
+    """For a search over all types: the parameter's key in each of them."""
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """The keys under which its values are indexed."""
+        return self.everywhere or (self.key,)
 
 
 @lru_cache(maxsize=1)
@@ -85,9 +92,49 @@ def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
     }  # fmt: skip
 
 
+@cache
+def common_parameter(code: str) -> SearchParameter | None:
+    """A parameter that every type has (`_tag`, `_profile`…), for searches over all types."""
+    if not code.startswith("_"):
+        return None
+    own = [search_parameters(name).get(code) for name in resource_types()]
+    keys = tuple(p.key for p in own if p is not None)
+    return replace(found, everywhere=keys) if (found := own[0]) is not None and len(keys) == len(own) else None
+
+
+@cache
+def one_patient(resource_type: str) -> frozenset[str]:
+    """Codes of the parameters that say the same as the column `patient`: what they name is the one patient in
+    whose compartment the resource is. Not for types that may name several (an Appointment of mother and child)."""
+    parameters = search_parameters(resource_type)
+    wanted = compartment_parameters(resource_type)
+    codes = [code for code in wanted if code in {"patient", "subject"} and code in parameters]
+    paths = {
+        tuple(tuple(step) for step in path["steps"] if len(step) == 2)
+        for code in codes
+        for path in parameters[code].paths
+    }
+    if len(paths) != 1 or any(repeats for _, repeats in next(iter(paths))):
+        return frozenset()
+    (only,) = paths
+    return frozenset(
+        code for code in ("patient", "subject") if code in parameters and _fields(parameters[code]) == {only}
+    )
+
+
+def _fields(parameter: SearchParameter) -> set[tuple[tuple[str, bool], ...]]:
+    """The elements that its paths walk through: (name, whether it repeats)."""
+    return {tuple((s[0], s[1]) for s in path["steps"] if len(s) == 2) for path in parameter.paths}
+
+
+_BESIDE = {"Task": ("patient",)}
+"""R4 leaves tasks out of the Patient's compartment. Here a task for a patient is the patient's, so that the gate
+shows it to those who may see that patient and to nobody else."""
+
+
 def compartment_parameters(resource_type: str) -> tuple[str, ...]:
     """Codes of the reference parameters that put a resource of this type into a Patient's compartment."""
-    return tuple(_search()["compartment"].get(resource_type, ()))
+    return _BESIDE.get(resource_type) or tuple(_search()["compartment"].get(resource_type, ()))
 
 
 @cache

@@ -5,6 +5,7 @@ One method an interaction; `perform` finds which one a method and path mean.
 
 from __future__ import annotations
 
+import base64
 import email.utils
 import re
 from collections.abc import Mapping
@@ -18,14 +19,15 @@ import orjson
 from varde.fhir import splice
 from varde.fhir.bundle import process, written_entry
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, PreconditionFailed
-from varde.fhir.gate import Gate, Interaction
+from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, UnsupportedMediaType
+from varde.fhir.gate import Gate
 from varde.fhir.model import Page, Stored, Written
-from varde.fhir.patch import apply_patch
+from varde.fhir.patch import PatchKind
 from varde.fhir.search.dates import date_range
-from varde.fhir.store import ABSENT, Store
+from varde.fhir.store import ABSENT, Store, reaches_all
 from varde.fhir.summary import reduced
 from varde.fhir.validate import faults_of
+from varde.fhir.writing import is_id
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,9})"$')
 _RESERVED = {"_format", "_pretty", "_summary", "_elements"}
@@ -95,75 +97,69 @@ class Interactions:
         condition = urlencode([(n, v) for n, v in request.query if n not in _RESERVED])
         if request.method == "PUT":
             written = await self.store.conditional_update(
-                gate, kind, condition, request.body, connection=request.connection
-            )
+                gate, kind, condition, request.body, if_match=_if_match(request), upsert=reaches_all(gate, kind),
+                connection=request.connection,
+            )  # fmt: skip
             return self._written(request, written)
         if request.method == "DELETE":
             await self.store.conditional_delete(gate, kind, condition, connection=request.connection)
             return Answer(204)
         if request.method == "PATCH":
-            page = await self.store.search(gate, kind, f"{condition}&_count=2", connection=request.connection)
-            if len(page.matches) != 1:
-                raise PreconditionFailed.of("the condition must match exactly one resource")
-            return await self._patch(gate, request, kind, page.matches[0].id)
+            return await self._patch(gate, request, kind, None, condition)
         raise MethodNotAllowed.of("a type takes GET, POST, PUT, PATCH and DELETE")
 
     async def _on_instance(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
+        if not is_id(identifier):
+            raise NotFound.of(ABSENT)
         if request.method == "GET":
             stored = await self.store.read(gate, kind, identifier, connection=request.connection)
             return self._resource(request, stored)
         if request.method == "PUT":
             written = await self.store.update(
-                gate,
-                kind,
-                identifier,
-                request.body,
-                if_match=_if_match(request),
+                gate, kind, identifier, request.body, if_match=_if_match(request), upsert=reaches_all(gate, kind),
                 connection=request.connection,
-            )
+            )  # fmt: skip
             return self._written(request, written)
         if request.method == "PATCH":
-            return await self._patch(gate, request, kind, identifier)
+            return await self._patch(gate, request, kind, identifier, "")
         if request.method == "DELETE":
-            await self.store.delete(gate, kind, identifier, if_match=_if_match(request), connection=request.connection)
+            await self.store.delete(
+                gate, kind, identifier, if_match=_if_match(request), upsert=reaches_all(gate, kind),
+                connection=request.connection,
+            )  # fmt: skip
             return Answer(204)
         raise MethodNotAllowed.of("a resource takes GET, PUT, PATCH and DELETE")
 
     async def _create(self, gate: Gate, request: Request, kind: str) -> Answer:
-        parsed = splice.parse(request.body)
-        if parsed.get("resourceType") != kind:
-            raise BadRequest.of("the resource is not of the type in the address")
         written = await self.store.create(
             gate,
             request.body,
+            resource_type=kind,
             if_none_exist=request.headers.get("if-none-exist"),
             connection=request.connection,
         )
         return self._written(request, written)
 
-    async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
-        if not gate.allows(Interaction.PATCH, kind):
-            raise NotFound.of(ABSENT)
-        content_type = request.headers.get("content-type", "").split(";")[0].strip()
-
-        async def within(connection: Any) -> Written:
-            current = await self.store.read(gate, kind, identifier, connection=connection, for_update=True)
-            wanted = _if_match(request)
-            if wanted is not None and wanted != current.version:
-                raise PreconditionFailed.of("If-Match names another version than the current one")
-            changed = apply_patch(current.resource, request.body, content_type)
-            if changed.get("id") != identifier or changed.get("resourceType") != kind:
-                raise BadRequest.of("a patch may not change the resource's id or type")
-            return await self.store.update(gate, kind, identifier, changed, connection=connection)
-
-        if request.connection is not None:
-            return self._written(request, await within(request.connection))
-        async with self.store.transaction() as connection:
-            written = await within(connection)
+    async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str | None, condition: str) -> Answer:
+        content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        try:
+            patch_kind = PatchKind(content_type if content_type != "application/json" else PatchKind.JSON)
+        except ValueError:
+            raise UnsupportedMediaType.of("a patch is " + ", ".join(PatchKind)) from None
+        if identifier is None:
+            written = await self.store.conditional_patch(
+                gate, kind, condition, request.body, patch_kind, if_match=_if_match(request),
+                connection=request.connection,
+            )  # fmt: skip
+        else:
+            written = await self.store.patch(
+                gate, kind, identifier, request.body, patch_kind, if_match=_if_match(request),
+                connection=request.connection,
+            )  # fmt: skip
         return self._written(request, written)
 
     async def _vread(self, gate: Gate, request: Request, parts: list[str]) -> Answer:
-        if not parts[3].isdigit() or len(parts[3]) > 9:
+        if not (parts[3].isascii() and parts[3].isdigit() and len(parts[3]) <= 9 and is_id(parts[1])):
             raise NotFound.of(ABSENT)
         stored = await self.store.vread(gate, parts[0], parts[1], int(parts[3]), connection=request.connection)
         return self._resource(request, stored)
@@ -178,6 +174,8 @@ class Interactions:
     async def _compartment(self, gate: Gate, request: Request, patient: str, kind: str) -> Answer:
         if kind != "*" and not is_type(kind):
             raise NotFound.of("no such resource type", code="not-supported")
+        if not is_id(patient):
+            raise NotFound.of(ABSENT)
         return await self._searched(
             gate, request, None if kind == "*" else kind, patient, f"Patient/{quote(patient)}/{kind}"
         )
@@ -194,11 +192,13 @@ class Interactions:
     async def _history(self, gate: Gate, request: Request, parts: list[str]) -> Answer:
         if parts and not is_type(parts[0]):
             raise NotFound.of("no such resource type", code="not-supported")
+        if len(parts) == 2 and not is_id(parts[1]):
+            raise NotFound.of(ABSENT)
         asked = dict(request.query)
         try:
             since = date_range(asked["_since"].replace(" ", "+"))[0] if asked.get("_since") else None
             at = date_range(asked["_at"].replace(" ", "+")) if asked.get("_at") else None
-        except ValueError:
+        except (ValueError, OverflowError):
             raise BadRequest.of("_since and _at are FHIR dates") from None
         unknown = set(asked) - {
             "_since",
@@ -213,7 +213,7 @@ class Interactions:
         if unknown:
             raise BadRequest.of("a history takes _since, _at and _count", code="not-supported")
         count = asked.get("_count", "20")
-        if not count.isdigit() or len(count) > 6:
+        if not (count.isascii() and count.isdigit()) or len(count) > 6:
             raise BadRequest.of("_count is a whole number, 0 or more")
         page = await self.store.history(
             gate, *parts, since=since, at=at, count=min(int(count), 1000), page=asked.get("_page"),
@@ -229,7 +229,7 @@ class Interactions:
                 resource = next(
                     (
                         p["resource"]
-                        for p in resource.get("parameter") or ()
+                        for p in _listed(resource.get("parameter"))
                         if isinstance(p, dict) and p.get("name") == "resource" and isinstance(p.get("resource"), dict)
                     ),
                     {},
@@ -242,8 +242,8 @@ class Interactions:
         raise NotFound.of("no such operation", code="not-supported")
 
     async def _bundle(self, gate: Gate, request: Request) -> Answer:
-        parsed = splice.parse(request.body)
-        if parsed.get("resourceType") != "Bundle":
+        parsed = splice.parse_exact(request.body)
+        if not isinstance(parsed, dict) or parsed.get("resourceType") != "Bundle":
             raise BadRequest.of("the base takes a Bundle of type batch or transaction")
 
         async def single(
@@ -253,10 +253,7 @@ class Interactions:
             body = splice.dump(resource) if isinstance(resource, dict) else b""
             content = "application/fhir+json"
             if method == "PATCH" and isinstance(resource, dict) and resource.get("resourceType") == "Binary":
-                import base64
-
-                body = base64.b64decode(resource.get("data") or "")
-                content = resource.get("contentType") or "application/json-patch+json"
+                body, content = _patch_of(resource)
             headers = {**conditions, "content-type": content, "prefer": "return=minimal"}
             inner = Request(
                 "GET" if method == "HEAD" else method, path.strip("/").split("/"),
@@ -284,7 +281,7 @@ class Interactions:
         body: Any = stored.body
         asked = dict(request.query)
         if "_summary" in asked or "_elements" in asked:
-            body = reduced(stored.resource, asked.get("_summary"), asked.get("_elements"))
+            body = reduced(splice.parse_exact(stored.body), asked.get("_summary"), asked.get("_elements"))
         return Answer(200, body, headers)
 
     def _written(self, request: Request, written: Written) -> Answer:
@@ -318,7 +315,7 @@ class Interactions:
             head = f'{{"fullUrl":"{self.base}/{stored.reference}"'.encode()
             body = stored.body
             if body and (elements or summary not in {None, "false"}):
-                body = orjson.dumps(reduced(stored.resource, summary, elements))
+                body = splice.dump(reduced(splice.parse_exact(stored.body), summary, elements))
             text = head + (b',"resource":' + body if body else b"")
             if kind == "history":
                 url = stored.type if entry.method == "POST" else stored.reference
@@ -341,8 +338,21 @@ class Interactions:
         return head + b',"link":' + orjson.dumps(links) + listed + b"}"
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _link(here: str, query: list[tuple[str, str]]) -> str:
     return f"{here}?{urlencode(query)}" if query else here
+
+
+def _patch_of(binary: Mapping[str, Any]) -> tuple[bytes, str]:
+    """(patch, media type) in a Binary that an entry of a Bundle carries."""
+    try:
+        patch = base64.b64decode(str(binary.get("data") or ""))
+    except ValueError:
+        raise BadRequest.of("the data of a Binary is base64") from None
+    return patch, str(binary.get("contentType") or PatchKind.JSON)
 
 
 def _if_match(request: Request) -> int | None:
@@ -361,7 +371,7 @@ def _entry(answer: Answer) -> dict[str, Any]:
         if header in answer.headers:
             entry["response"][member] = answer.headers[header]
     if answer.body:
-        body = orjson.loads(answer.body) if isinstance(answer.body, bytes) else answer.body
+        body = splice.parse_exact(answer.body) if isinstance(answer.body, bytes) else answer.body
         entry["resource"] = body
     return entry
 

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import asyncpg
-import orjson
 import structlog
 
 from varde.fhir.errors import (
@@ -26,6 +25,7 @@ from varde.fhir.errors import (
 )
 from varde.fhir.gate import Gate
 from varde.fhir.interactions import Answer, Interactions, Request
+from varde.fhir.splice import dump, parse_exact
 from varde.fhir.store import Store
 
 MAXIMUM_BODY = 16 * 1024 * 1024
@@ -187,9 +187,9 @@ def _outcome(error: FhirError) -> Answer:
 async def _send(send: Any, answer: Answer, head: bool, pretty: bool) -> None:
     body = answer.body
     if not isinstance(body, bytes):
-        body = b"" if body is None else orjson.dumps(body)
+        body = b"" if body is None else dump(body)
     if pretty and body:
-        body = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2)
+        body = dump(parse_exact(body), indent=True)
     headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
     if body:
         headers.append((b"content-type", _FHIR_JSON.encode()))

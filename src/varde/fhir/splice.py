@@ -21,16 +21,12 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,}\]\s]+")
 _NESTED = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_INEXACT = re.compile(rb"[:,\[]\s*(-?\d+(?:\.\d+)?[eE][+-]?\d+|-?\d+\.\d+|-?\d{16,})(?=[\s,}\]])")
 
 
 def parse(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`. Raises BadRequest when it is none, or nests deeper than MAXIMUM_DEPTH."""
-    if body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH and _depth(body) > MAXIMUM_DEPTH:
-        raise BadRequest.of(f"the JSON nests deeper than {MAXIMUM_DEPTH} levels", code="too-long")
-    try:
-        resource = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest.of(f"not valid JSON: line {error.lineno}, column {error.colno}", code="structure") from None
+    resource = loads(body)
     if not isinstance(resource, dict):
         raise BadRequest.of("a resource is a JSON object", code="structure")
     return resource
@@ -48,21 +44,59 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def dump(resource: Mapping[str, Any]) -> bytes:
-    """`resource` as JSON text."""
-    return (
-        orjson.dumps(resource, option=orjson.OPT_NON_STR_KEYS)
-        if isinstance(resource, dict)
-        else json.dumps(resource).encode()
-    )
+class Number(float):
+    """A JSON number that remembers how it was written: 1.10 is not 1.1 to who measured it."""
+
+    __slots__ = ("text",)
+    text: str
+
+    def __new__(cls, text: str) -> Number:
+        """The number that `text` writes."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
 
 
-def members(body: bytes) -> list[tuple[str, int, int]]:
-    """(name, start of value, end of value) of the outermost object's members, in order.
+def parse_exact(body: bytes) -> Any:
+    """The JSON value in `body`, with each number that would be written otherwise by `dump` as a Number.
+
+    Raises BadRequest when it is no JSON.
+    """
+    parsed = loads(body)
+    if all(repr(float(found[1])) == found[1].decode() for found in _INEXACT.finditer(body)):
+        return parsed
+    return json.loads(body, parse_float=Number, parse_int=lambda text: int(text) if len(text) < 16 else Number(text))
+
+
+def loads(body: bytes) -> Any:
+    """The JSON value in `body`. Raises BadRequest when it is none, or nests deeper than MAXIMUM_DEPTH."""
+    if body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH and _depth(body) > MAXIMUM_DEPTH:
+        raise BadRequest.of(f"the JSON nests deeper than {MAXIMUM_DEPTH} levels", code="too-long")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest.of(f"not valid JSON: line {error.lineno}, column {error.colno}", code="structure") from None
+
+
+def dump(resource: Any, *, indent: bool = False) -> bytes:
+    """`resource` as JSON text; Numbers as they were written."""
+    return orjson.dumps(resource, default=_as_written, option=orjson.OPT_INDENT_2 if indent else 0)
+
+
+def _as_written(value: Any) -> Any:
+    if isinstance(value, Number):
+        return orjson.Fragment(value.text)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError
+
+
+def members(body: bytes, start: int = 0) -> list[tuple[str, int, int]]:
+    """(name, start of value, end of value) of the members of the object that begins at `start`, in order.
 
     Raises Unprocessable when a name stands twice: two readers could then read two different resources.
     """
-    at = _SPACE.match(body).end() + 1  # type: ignore[union-attr]
+    at = _SPACE.match(body, start).end() + 1  # type: ignore[union-attr]
     found: list[tuple[str, int, int]] = []
     seen: set[str] = set()
     while True:
@@ -108,28 +142,35 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def stamp(body: bytes, resource: Mapping[str, Any], identifier: str, version: int, updated: datetime) -> bytes:
+def stamp(body: bytes, identifier: str, version: int, updated: datetime) -> bytes:
     """`body` with `id`, `meta.versionId` and `meta.lastUpdated` set, every other byte as it was."""
-    meta = dict(resource.get("meta") or {})
-    meta["versionId"] = str(version)
-    meta["lastUpdated"] = instant(updated)
-    new = {"id": orjson.dumps(identifier), "meta": orjson.dumps(meta)}
-    out, last, missing, after_type = [], 0, dict(new), None
-    for name, start, end in members(body):
-        if name in new:
-            out += [body[last:start], new[name]]
-            last = end
-            missing.pop(name)
-        if name == "resourceType":
-            after_type = (len(out), end)
-    text = b"".join(out) + body[last:]
+    at = {name: (start, end) for name, start, end in members(body)}
+    named = b'"' + identifier.encode() + b'"'
+    marks = {"versionId": b'"%d"' % version, "lastUpdated": b'"' + instant(updated).encode() + b'"'}
+    edits: list[tuple[int, int, bytes]] = []
+    missing = b""
+    if "id" in at:
+        edits.append((*at["id"], named))
+    else:
+        missing += b',"id":' + named
+    if "meta" in at:
+        edits += _edits_of_meta(body, at["meta"][0], marks)
+    else:
+        missing += b',"meta":{' + b",".join(b'"' + n.encode() + b'":' + v for n, v in marks.items()) + b"}"
     if missing:
-        extra = b"".join(b',"' + name.encode() + b'":' + value for name, value in missing.items())
-        # Right after resourceType when nothing was replaced before it; else at the end of the object.
-        if after_type is not None and after_type[0] == 0:
-            at = after_type[1]
-            text = text[:at] + extra + text[at:]
-        else:
-            close = text.rindex(b"}")
-            text = text[:close] + extra + text[close:]
-    return text
+        edits.append((at["resourceType"][1], at["resourceType"][1], missing))
+    out, last = [], 0
+    for start, end, text in sorted(edits):
+        out += [body[last:start], text]
+        last = end
+    return b"".join(out) + body[last:]
+
+
+def _edits_of_meta(body: bytes, start: int, marks: Mapping[str, bytes]) -> list[tuple[int, int, bytes]]:
+    inside = members(body, start)
+    at = {name: (first, end) for name, first, end in inside}
+    edits = [(*at[name], text) for name, text in marks.items() if name in at]
+    missing = b",".join(b'"' + name.encode() + b'":' + text for name, text in marks.items() if name not in at)
+    if missing:
+        edits.append((start + 1, start + 1, missing + (b"," if inside else b"")))
+    return edits

@@ -24,6 +24,7 @@ _BASE64 = re.compile(r"(\s*[0-9a-zA-Z+/=]){0,}\s*")
 _REFERENCE = re.compile(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 _UNSAFE_XHTML = re.compile(r"<\s*(script|iframe|object|embed|form|link|style\s*@import)|\son\w+\s*=|javascript:", re.I)
 _SKIPPED = frozenset({"resourceType", "fhir_comments"})
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 MAXIMUM_ISSUES = 50
 
 
@@ -92,6 +93,13 @@ def faults_of(resource: Mapping[str, Any]) -> list[Issue]:
         return [Issue("structure", "resourceType names no resource type of R4", "Resource.resourceType")]
     walk.complex(resource, str(kind), str(kind), resource)
     return walk.issues
+
+
+def member(datatype: str, name: str) -> tuple[str, bool] | None:
+    """(datatype, whether it repeats) of JSON member `name` of a type; None when the type has no such member."""
+    structure = _structure()
+    found = structure.members(datatype).get(name) if structure.known(datatype) else None
+    return None if found is None else (found[1], found[2]["max"] not in {"0", "1"})
 
 
 class _Walk:
@@ -206,6 +214,8 @@ class _Walk:
             self.fault("structure", f"must be a string ({kind})", path)
         elif not value or value.isspace():
             self.fault("value", "a string may not be empty", path)
+        elif _CONTROL.search(value):
+            self.fault("value", "a string may not have control characters other than tab and line ends", path)
         else:
             self._text(value, kind, path)
 

@@ -6,9 +6,11 @@ Knows nothing of HTTP. Rows are locked in the order of their keys, so that write
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import orjson
 
 from varde.fhir.definitions import type_number
 from varde.fhir.errors import Conflict
@@ -114,15 +116,25 @@ class NewVersion:
     old: Mapping[str, Any] | None = None
     old_date: datetime | None = None
     old_patient: int | None = None
+    old_bucket: int | None = None
+    old_security: Sequence[str] = ()
     rows: IndexRows | None = None
     patient: int | None = None
     exists: bool = False
     """Whether a row (deleted or not) is there to be replaced."""
+    rid: int = field(init=False)
+    """Its key."""
 
-    @property
-    def rid(self) -> int:
-        """Its key."""
-        return resource_key(self.type, self.id)
+    def __post_init__(self) -> None:
+        self.rid = resource_key(self.type, self.id)
+
+    def follow(self, row: Any) -> None:
+        """Make this the version after the one in `row`."""
+        self.version = row["version"] + 1
+        self.exists = True
+        self.old = orjson.loads(row["body"]) if row["body"] else None
+        self.old_date, self.old_patient = row["date"], row["patient"]
+        self.old_bucket, self.old_security = row["bucket"], row["security"] or ()
 
     @property
     def date(self) -> datetime:
@@ -131,13 +143,15 @@ class NewVersion:
 
     @property
     def bucket(self) -> int:
-        """Its patient's bucket, or its own outside every compartment."""
+        """Its patient's bucket, or its own outside every compartment. A deletion keeps the former one's."""
+        if self.resource is None and self.old_bucket is not None:
+            return self.old_bucket
         return bucket_of(self.rows.patient if self.rows and self.rows.patient else self.id)
 
     @property
     def security(self) -> list[str]:
-        """Labels of meta.security."""
-        return self.rows.security if self.rows else []
+        """Labels of meta.security. What was restricted stays so when it is deleted."""
+        return self.rows.security if self.rows else list(self.old_security)
 
 
 async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
@@ -182,8 +196,10 @@ async def _resolve_logical(connection: Any, versions: Iterable[NewVersion], logi
             version.patient, version.rows.patient = match
 
 
-async def write(connection: Any, versions: Sequence[NewVersion], updated: datetime) -> None:
+async def write(connection: Any, versions: Sequence[NewVersion], updated: datetime) -> list[int]:
     """Write all versions with history and index rows. Inside the caller's transaction.
+
+    Gives the rids of what was there before and is a written Patient's from now on.
 
     Raises Conflict when another writer changed one of them first.
     """
@@ -229,7 +245,7 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
     )
     if kept != len(versions):
         raise Conflict.of("another writer changed the resource at the same time")
-    await _adopt(connection, versions)
+    return await _adopt(connection, versions)
 
 
 def _old_rows(version: NewVersion) -> IndexRows:
@@ -242,8 +258,8 @@ def _moved(version: NewVersion) -> bool:
     return version.old_date != version.date or version.old_patient != version.patient
 
 
-async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> None:
-    """Give resources that named a patient by national id before the Patient came their compartment."""
+async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:
+    """Give resources that named a patient by national id before the Patient came their compartment; their rids."""
     targets: dict[int, int] = {}
     for version in versions:
         if version.type != "Patient" or version.resource is None:
@@ -253,7 +269,7 @@ async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> None:
                 key = identifier_target(identifier.get("system") or "", identifier["value"])
                 targets[key] = version.rid
     if not targets:
-        return
+        return []
     orphans = await connection.fetch(
         "select distinct f.rid, f.target from index_reference f join resource r on r.rid = f.rid"
         " where f.target = any($1::bigint[]) and f.form = 'i' and r.patient is null"
@@ -265,6 +281,7 @@ async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> None:
         for table in ("resource", "index_token", "index_reference", "index_string", "index_date",
                       "index_quantity", "index_uri"):  # fmt: skip
             await connection.execute(f"update {table} set patient = $1 where rid = $2", patient, orphan["rid"])
+    return [orphan["rid"] for orphan in orphans]
 
 
 def _subject_parameters() -> list[int]:

@@ -38,6 +38,8 @@ class Platform:
     store: Store
     access: Access
     registers: Registers
+    services: Sequence[Service] = ()
+    """All services of the house: for those that tell of the others, such as the status page."""
 
 
 @dataclass(frozen=True, slots=True)

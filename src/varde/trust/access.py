@@ -1,22 +1,28 @@
 """The only maker of scopes: finds who somebody is, asks `policy.py`, and gives a `Scope` or a refusal.
 
-Looks up persons through the store with a scope of its own, so that this too is in the access log.
+Looks up persons through the store with a scope of its own, so that a login is in the access log too. That a
+running session is judged anew shows nothing to anybody, and leaves no row of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, Protocol
 
+import structlog
+
 from varde.clock import Clock, today
+from varde.fhir.errors import Gone, NotFound
 from varde.fhir.gate import Disclosure, Interaction
 from varde.fhir.keys import resource_key
+from varde.fhir.search.dates import date_range
 from varde.fhir.store import Store
 from varde.trust import grounds
-from varde.trust.audit import AuditLog
+from varde.trust.audit import AuditLog, Who
 from varde.trust.grounds import Ground
-from varde.trust.persons import DNR, FNR, HPR, system_of
+from varde.trust.persons import DNR, FNR, HPR, is_national_number, system_of
 from varde.trust.policy import (
     ActorKind,
     Decision,
@@ -26,11 +32,18 @@ from varde.trust.policy import (
     parental_access,
     staff_types,
 )
-from varde.trust.scope import Actor, Scope
+from varde.trust.scope import Actor, Scope, patient_types
+from varde.trust.smart import Grant
 
 _ROLES = {"doctor": StaffRole.CLINICIAN, "nurse": StaffRole.CLINICIAN, "secretary": StaffRole.SECRETARY,
           "operator": StaffRole.OPERATOR}  # fmt: skip
+PURPOSES = frozenset({"TREAT", "ETREAT", "COC"})
+"""What staff may ask for (v3-PurposeOfUse). ETREAT opens no more than TREAT does; emergency access, BTG, needs its
+written reason first (FAM-34)."""
 ROLE_SYSTEM = "https://varde.no/fhir/CodeSystem/staff-role"
+
+
+_log = structlog.get_logger("varde.access")
 
 
 class Refused(Exception):
@@ -46,6 +59,10 @@ class Families(Protocol):
 
     async def parenthood(self, parent: str, child: str) -> Parenthood:
         """By national identity numbers."""
+        ...
+
+    async def children(self, parent: str) -> Sequence[str]:
+        """National identity numbers of those for whom `parent` has parental responsibility."""
         ...
 
 
@@ -90,6 +107,14 @@ def national_number(resource: dict[str, Any]) -> str:
     raise LookupError("no national identity number")
 
 
+class _Unlogged:
+    """In the log's place where a lookup only decides: what is then shown is logged by the scope it leads to, and a
+    refusal by `_refuse`. Else every page would leave rows about nothing in the patient's log."""
+
+    async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
+        """Nothing."""
+
+
 class Access:
     """Makes scopes. One a process."""
 
@@ -107,19 +132,25 @@ class Access:
         purpose: str = "HOPERAT",
         types: frozenset[str] | None = None,
         write_types: frozenset[str] | None = None,
+        grant: Grant | None = None,
     ) -> Scope:
         """A scope for a part of the house or another system: jobs, loading, integrations. None: all types."""
         return Scope(
             Actor(ActorKind.SYSTEM, name, name, role="system"), ground, purpose, self.log, self.clock,
-            types=types, write_types=write_types,
+            types=types, write_types=write_types, grant=grant,
         )  # fmt: skip
 
     async def person(self, number: str) -> Person | None:
-        """The patient with a national identity number, the newest where several were given."""
-        scope = self.for_system("identity")
-        query = [("identifier", f"{system_of(number)}|{number}"), ("_count", "2")]
-        page = await self.store.search(scope, "Patient", query)
-        return _person(page.matches[0].resource, number) if page.matches else None
+        """The patient with a national identity number; None when nobody has it, or when several do and it cannot be
+        told who is meant. Records that another one replaced do not count."""
+        if not is_national_number(number):
+            return None
+        query = [("identifier", f"{system_of(number)}|{number}"), ("_count", "10")]
+        page = await self.store.search(self.for_system("identity"), "Patient", query)
+        found = [match.resource for match in page.matches if not _replaced(match.resource)]
+        if len(found) > 1:
+            _log.error("identity.several", patients=[resource["id"] for resource in found])
+        return _person(found[0], number) if len(found) == 1 else None
 
     async def for_patient(self, number: str, *, acting_for: str | None = None) -> tuple[Scope, Person, Person]:
         """(scope, who asks, whose things) for a person logged in with `number`, for themselves or for the one
@@ -128,35 +159,72 @@ class Access:
         if person is None:
             raise LookupError("no such person")
         if acting_for is None or acting_for == number:
-            decision = own_access(person.born, today(self.clock), dead=person.dead)
-            if not decision.allowed:
-                await self._refuse(person, person, decision)
-            actor = Actor(ActorKind.PATIENT, person.id, person.name, role="pasient")
-            return self._patient_scope(actor, decision.ground, person.id), person, person
+            return await self._decided(person, person), person, person
         child = await self.person(acting_for)
-        if child is None or self._families is None:
+        if child is None:
             raise LookupError("no such person")
-        facts = await self._families.parenthood(number, acting_for)
-        decision = parental_access(child.born, today(self.clock), facts)
-        if person.dead or not decision.allowed:
-            await self._refuse(person, child, decision)
+        return await self._decided(person, child), person, child
+
+    async def _decided(self, person: Person, patient: Person) -> Scope:
+        """The scope of `person` for the things of `patient`, by the clock now. Raises Refused, LookupError."""
+        on = today(self.clock)
+        decision = own_access(person.born, on, dead=person.dead)
+        # Who may not use the services for themselves may not do so for another.
+        if not decision.allowed:
+            await self._refuse(person, patient, decision)
+        if patient.id == person.id:
+            actor = Actor(ActorKind.PATIENT, person.id, person.name, role="pasient")
+            return self._patient_scope(actor, decision.ground, person.id)
+        decision = await self._parental(person, patient, on)
+        if not decision.allowed:
+            await self._refuse(person, patient, decision)
         actor = Actor(ActorKind.REPRESENTATIVE, person.id, person.name, role="forelder")
-        return self._patient_scope(actor, decision.ground, child.id), person, child
+        return self._patient_scope(actor, decision.ground, patient.id)
+
+    async def _parental(self, parent: Person, child: Person, on: date) -> Decision:
+        if self._families is None:
+            raise LookupError("no register of families")
+        facts = await self._families.parenthood(parent.number, child.number)
+        return parental_access(child.born, on, replace(facts, child_dead=facts.child_dead or child.dead))
 
     async def for_session(self, person_id: str, patient_id: str) -> Scope:
         """The scope of a running session, decided anew at every request, by the clock (FAM-15).
 
         Raises Refused, LookupError.
         """
-        scope = self.for_system("identity")
-        number = national_number((await self.store.read(scope, "Patient", person_id)).resource)
-        other = None
-        if patient_id != person_id:
-            other = national_number((await self.store.read(scope, "Patient", patient_id)).resource)
-        return (await self.for_patient(number, acting_for=other))[0]
+        return (await self.act_for(person_id, patient_id))[0]
+
+    async def act_for(self, person_id: str, patient_id: str) -> tuple[Scope, Person, Person]:
+        """As `for_patient`, by ids of Patients. Raises Refused, LookupError."""
+        person = await self._known(person_id)
+        patient = person if patient_id == person_id else await self._known(patient_id)
+        return await self._decided(person, patient), person, patient
+
+    async def represented(self, person_id: str) -> list[Person]:
+        """Those whom a person, by the Patient's id, may act for now (FAM-02), the eldest first."""
+        if self._families is None:
+            return []
+        person = await self._known(person_id)
+        found = []
+        for number in await self._families.children(person.number):
+            child = await self.person(number)
+            if child is not None and (await self._parental(person, child, today(self.clock))).allowed:
+                found.append(child)
+        return sorted(found, key=lambda child: (child.born, child.name))
+
+    async def _known(self, patient_id: str) -> Person:
+        """One who logged in, or for whom one did, as the record says now. Raises LookupError."""
+        scope = replace(self.for_system("identity"), log=_Unlogged())
+        try:
+            resource = (await self.store.read(scope, "Patient", patient_id)).resource
+        except (NotFound, Gone):
+            raise LookupError("no such person") from None
+        if _replaced(resource):
+            raise LookupError("replaced by another record")
+        return _person(resource, national_number(resource))
 
     def _patient_scope(self, actor: Actor, ground: Ground, patient: str) -> Scope:
-        return Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient)
+        return Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient, types=patient_types())
 
     async def _refuse(self, person: Person, patient: Person, decision: Decision) -> None:
         actor = Actor(ActorKind.PATIENT, person.id, person.name)
@@ -167,7 +235,9 @@ class Access:
 
     async def positions(self, hpr: str) -> list[Position]:
         """Where a health worker with this HPR number works now."""
-        scope = self.for_system("identity")
+        if not hpr.isascii() or not hpr.isdigit():
+            return []
+        scope = replace(self.for_system("identity"), log=_Unlogged())  # tells of no patient
         page = await self.store.search(
             scope,
             "PractitionerRole",
@@ -184,7 +254,9 @@ class Access:
             role = match.resource
             practitioner = others.get(role["practitioner"]["reference"])
             unit = others.get(role.get("organization", {}).get("reference", ""))
-            if practitioner is None or unit is None:
+            if practitioner is None or unit is None or practitioner.get("active") is False:
+                continue
+            if not _under_way(role.get("period") or {}, self.clock.now()):
                 continue
             code = next(
                 (
@@ -206,8 +278,10 @@ class Access:
     async def for_staff(self, hpr: str, unit: str | None = None, purpose: str = "TREAT") -> tuple[Scope, Position]:
         """(scope, position) for a health worker in `unit` (an Organization's id; None: the first).
 
-        Raises LookupError for one who does not work there.
+        Raises LookupError for one who does not work there, and for a purpose that this house does not serve.
         """
+        if purpose not in PURPOSES:
+            raise LookupError("not a purpose of staff")
         for position in await self.positions(hpr):
             if unit is None or position.unit == unit:
                 return self.staff_scope(position, purpose), position
@@ -220,6 +294,15 @@ class Access:
             ActorKind.STAFF, position.hpr, position.name, position.role_text, position.unit, position.unit_name
         )
         return Scope(actor, ground, purpose, self.log, self.clock, types=staff_types(position.role))
+
+
+def _under_way(period: dict[str, Any], now: datetime) -> bool:
+    start, end = period.get("start"), period.get("end")
+    return (start is None or date_range(start)[0] <= now) and (end is None or now < date_range(end)[1])
+
+
+def _replaced(resource: dict[str, Any]) -> bool:
+    return any(link.get("type") == "replaced-by" for link in resource.get("link", ()))
 
 
 def _person(resource: dict[str, Any], number: str) -> Person:

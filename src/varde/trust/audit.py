@@ -1,4 +1,5 @@
-"""The access log: every disclosure and refused try, durable before the answer leaves, append only, chained.
+"""The access log: every disclosure and refused try, durable before the answer leaves, append only.
+The chain over it is `seal.py`'s.
 
 Reads outside a transaction are flushed together (group commit): each waits only for the flush that holds
 its own row. If the log cannot be written, nothing is shown (FAM-40).
@@ -7,12 +8,11 @@ its own row. If the log cannot be written, nothing is shown (FAM-40).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from hashlib import sha256
-from typing import Any
-from uuid import UUID, uuid4
+from typing import Any, Protocol
+from uuid import uuid4
 
 import asyncpg
 
@@ -29,7 +29,10 @@ _INSERT = (
     f"insert into trust_audit ({', '.join(COLUMNS)}) values ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
 )
 _MAXIMUM_IDS = 1000
-_SEALED = ", ".join(("id", *COLUMNS))
+_PIPELINED = 100
+_NUMBER = re.compile(r"(?<!\d)\d{11}(?!\d)")
+"""What could be a national identity number: never in the log, whatever a caller put into an id or a name."""
+_UNREADABLE = re.compile(r"[^\w:.\-&=]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +51,43 @@ class Who:
     through: str
 
 
-class AuditLog:
-    """The access log of one process. `start` before use, `stop` at the end."""
+class Log(Protocol):
+    """Where a scope writes what it showed, changed or refused."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
+        """Log it: in the connection's transaction, or durable when this returns. Raises Unavailable."""
+        ...
+
+
+class AuditLog:
+    """The access log of one process. `stop` at the end.
+
+    What is flushed goes over a connection of the log's own: a refusal is logged while its transaction still holds
+    one of the pool's, and must never wait for it.
+    """
+
+    def __init__(self, database: Database, clock: Clock, *, patience: float = 10.0) -> None:
+        """`patience`: seconds that an answer waits for the log at most."""
         self._database = database
         self._clock = clock
-        self._waiting: list[tuple[list[tuple[Any, ...]], asyncio.Future[None]]] = []
+        self._patience = patience
+        self._waiting: list[_Entry] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._own: Any | None = None
 
     def rows(self, who: Who, disclosure: Disclosure) -> list[tuple[Any, ...]]:
         """One row a patient, so that each patient's log tells only of that patient; one without a patient when
         there is none or the disclosure tells of several."""
-        ids = list(disclosure.resource_ids)[:_MAXIMUM_IDS]
-        identity = uuid4()
+        ids = [_NUMBER.sub("…", one) for one in list(disclosure.resource_ids)[:_MAXIMUM_IDS]]
+        query = _NUMBER.sub("…", _UNREADABLE.sub("?", disclosure.query))
+        identity, now = uuid4(), self._clock.now()
 
         def row(patient: int | None, named: list[str]) -> tuple[Any, ...]:
             return (
-                self._clock.now(), identity, patient, disclosure.allowed, who.actor_kind, who.actor, who.actor_name,
+                now, identity, patient, disclosure.allowed, who.actor_kind, who.actor, who.actor_name,
                 who.role, who.unit, who.unit_name, who.acting_for, who.purpose, who.ground,
-                disclosure.interaction.value, disclosure.resource_type, named, disclosure.query, who.through,
+                disclosure.interaction.value, disclosure.resource_type, named, query, who.through,
             )  # fmt: skip
 
         patients = list(disclosure.patients)
@@ -83,100 +102,105 @@ class AuditLog:
         """
         rows = self.rows(who, disclosure)
         if connection is not None:
-            if len(rows) == 1:
-                await connection.execute(_INSERT, *rows[0])
-            else:
-                await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
+            await _insert(connection, rows)
             return
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush_for_ever(), name="audit")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((rows, done))
+        entry = _Entry(rows, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
         self._wake.set()
-        await done
+        await entry.done
 
     async def _flush_for_ever(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             batch, self._waiting = self._waiting, []
-            if not batch:
-                continue
             try:
-                async with self._database.connection() as connection:
-                    records = [row for rows, _ in batch for row in rows]
-                    if len(records) == 1:
-                        await connection.execute(_INSERT, *records[0])
-                    else:
-                        await connection.copy_records_to_table("trust_audit", records=records, columns=COLUMNS)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                for _, done in batch:
-                    if not done.done():
-                        failure = Unavailable.of("the access log cannot be written, so nothing is shown")
-                        failure.__cause__ = error
-                        done.set_exception(failure)
-                continue
-            for _, done in batch:
-                if not done.done():
-                    done.set_result(None)
+                await self._flush(batch)
+            finally:
+                # Whatever went wrong, nobody waits for ever, and nobody is answered without a row.
+                for entry in batch:
+                    entry.fail(None)
+
+    async def _flush(self, batch: Sequence[_Entry]) -> None:
+        try:
+            await self._keep([row for entry in batch for row in entry.rows])
+        except asyncpg.PostgresConnectionError as error:
+            self._all_failed(batch, error)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            if len(batch) == 1:
+                batch[0].fail(error)
+                return
+            # One row that the database does not take holds up nobody else's.
+            for entry in batch:
+                await self._flush([entry])
+        except OSError as error:  # the server is away, or did not answer in time
+            self._all_failed(batch, error)
+        else:
+            for entry in batch:
+                entry.kept()
+
+    @staticmethod
+    def _all_failed(batch: Sequence[_Entry], error: Exception) -> None:
+        for entry in batch:
+            entry.fail(error)
+
+    async def _keep(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        done = False
+        try:
+            async with asyncio.timeout(self._patience):
+                if self._own is None or self._own.is_closed():
+                    self._own = await self._database.dedicated()
+                await _insert(self._own, rows)
+            done = True
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+            done = True  # the row's fault, not the connection's
+            raise
+        finally:
+            if not done and self._own is not None:
+                self._own.terminate()
+                self._own = None
 
     async def stop(self) -> None:
         """End the flusher, after what waits is written."""
         if self._waiting:
-            await asyncio.wait([done for _, done in self._waiting])
+            await asyncio.wait([entry.done for entry in self._waiting])
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._own is not None:
+            await self._own.close()
+            self._own = None
 
 
-async def seal(connection: Any, now: datetime) -> int:
-    """Chain every row of finished transactions that is not sealed yet; how many were. In a transaction.
+@dataclass(slots=True)
+class _Entry:
+    """Rows of one disclosure on their way, and who waits for them."""
 
-    Rows are taken by transaction, not by time, so that one committed late is never left out.
-    """
-    await connection.execute("select pg_advisory_xact_lock(hashtext('trust_audit_seal'))")
-    last = await connection.fetchrow("select * from trust_audit_seal order by number desc limit 1")
-    horizon = await connection.fetchval("select pg_snapshot_xmin(pg_current_snapshot())::text")
-    start = str(last["horizon"]) if last else "0"
-    digest, rows = await _digest(connection, start, horizon, bytes(last["digest"]) if last else b"")
-    if rows:
-        await connection.execute(
-            "insert into trust_audit_seal (number, horizon, rows, digest, sealed)"
-            " values ($1, $2::text::xid8, $3, $4, $5)",
-            (last["number"] if last else 0) + 1, horizon, rows, digest, now,
-        )  # fmt: skip
-    return rows
+    rows: list[tuple[Any, ...]]
+    done: asyncio.Future[None]
 
+    def kept(self) -> None:
+        """They are durable."""
+        if not self.done.done():
+            self.done.set_result(None)
 
-async def _digest(connection: Any, start: str, end: str, previous: bytes) -> tuple[bytes, int]:
-    running = sha256(previous)
-    rows = 0
-    cursor = connection.cursor(
-        f"select {_SEALED} from trust_audit where transaction_id >= $1::text::xid8 and transaction_id < $2::text::xid8"
-        " order by transaction_id, id",
-        start, end,
-    )  # fmt: skip
-    async for row in cursor:
-        running.update(repr(tuple(_plain(value) for value in row)).encode())
-        rows += 1
-    return running.digest(), rows
+    def fail(self, error: Exception | None) -> None:
+        """They are not, unless it was said before."""
+        if not self.done.done():
+            failure = Unavailable.of("the access log cannot be written, so nothing is shown")
+            failure.__cause__ = error
+            self.done.set_exception(failure)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
-
-
-async def verify(connection: Any) -> tuple[int, int | None]:
-    """(rows that were checked, number of the first seal that does not fit or None). In a transaction."""
-    previous, start, checked = b"", "0", 0
-    for one in await connection.fetch("select * from trust_audit_seal order by number"):
-        digest, rows = await _digest(connection, start, str(one["horizon"]), previous)
-        if digest != bytes(one["digest"]) or rows != one["rows"]:
-            return checked, int(one["number"])
-        checked += rows
-        previous, start = digest, str(one["horizon"])
-    return checked, None
+async def _insert(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+    if len(rows) == 1:
+        await connection.execute(_INSERT, *rows[0])
+    elif len(rows) <= _PIPELINED:
+        await connection.executemany(_INSERT, rows)
+    else:
+        await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
 
 
 _ACTIONS = {"create": "C", "update": "U", "patch": "U", "delete": "D"}

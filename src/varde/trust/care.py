@@ -12,7 +12,10 @@ from varde.fhir.model import ProjectedRow
 from varde.fhir.search.dates import OPEN_HIGH, date_range
 from varde.trust.policy import Configuration
 
-_ENDED = frozenset({"cancelled", "entered-in-error", "revoked", "noshow", "rejected"})
+_NONE = frozenset({"cancelled", "entered-in-error", "revoked", "noshow", "rejected", "draft"})
+"""Statuses that show no relation: called off, or not received yet (FAM-22)."""
+_OVER = frozenset({"finished", "completed", "fulfilled"})
+"""Statuses of what has ended, also where nobody wrote when."""
 
 
 def _organisation(reference: Any) -> str | None:
@@ -37,7 +40,7 @@ def relations(
     An open episode or referral lasts until it is closed; after the last contact comes the configured time.
     """
     after: timedelta = configuration.care_relation_after
-    if resource.get("status") in _ENDED:
+    if resource.get("status") in _NONE:
         return []
     period: Mapping[str, Any] = {}
     units: list[str | None] = []
@@ -47,16 +50,17 @@ def relations(
         period, units = resource.get("period") or {}, [_organisation(resource.get("serviceProvider"))]
     elif resource_type == "ServiceRequest":
         period = {"start": resource.get("authoredOn")}
-        if resource.get("status") == "completed":
-            period = {**period, "end": resource.get("authoredOn")}
         units = [_organisation(one) for one in resource.get("performer") or ()]
     elif resource_type == "Appointment":
-        period = {"start": resource.get("created") or resource.get("start"), "end": resource.get("end")}
+        begins = resource.get("created") or resource.get("start")
+        # One without a time yet is no open door: the referral it stands on is.
+        period = {"start": begins, "end": resource.get("end") or resource.get("start") or begins}
         units = [_organisation(one) for one in resource.get("supportingInformation") or ()]
     start = _moment(period.get("start"))
     if start is None:
         return []
-    end = _moment(period.get("end"), end=True)
+    last = period.get("end") or (period.get("start") if resource.get("status") in _OVER else None)
+    end = _moment(last, end=True)
     until = OPEN_HIGH if end is None else end + after
     return [(unit, start, until) for unit in units if unit]
 

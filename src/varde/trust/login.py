@@ -5,8 +5,8 @@ The two sides are alike but for the provider: patients by ID-porten, staff by He
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
 
@@ -17,14 +17,15 @@ from starlette.routing import BaseRoute, Route
 
 from varde.db import Database
 from varde.fhir.keys import resource_key
-from varde.trust.access import Access, Person, Refused, note_portal_use
+from varde.trust.access import Access, Refused, note_portal_use
 from varde.trust.oidc import LoginRefused, Provider, ProviderUnavailable
 from varde.trust.persons import is_national_number
-from varde.trust.sessions import COOKIE, Session, Sessions
+from varde.trust.sessions import Session, Sessions
 
 PID = "pid"
 STAFF_HPR = "helseid://claims/hpr/hpr_number"
-_STATE_COOKIE = "varde_login"
+PROBLEM = "/login/problem"
+CHOOSE_UNIT = "/arbeid/enhet"
 _log = structlog.get_logger("varde.login")
 
 
@@ -43,23 +44,21 @@ class Login:
         sessions: Sessions,
         patients: Provider,
         staff: Provider,
-        *,
-        secure: bool,
     ) -> None:
         self._database = database
         self._access = access
         self._sessions = sessions
         self._providers = {"patient": patients, "staff": staff}
-        self._secure = secure
 
     def routes(self) -> list[BaseRoute]:
-        """/login, /arbeid/login and their callbacks, /logout, and the choice of whom to act for."""
+        """/login, /arbeid/login, their callbacks and logouts. Choices after login are pages: web/signing.py."""
         return [
             Route("/login", self._start("patient")),
             Route("/login/callback", self._callback("patient")),
             Route("/arbeid/login", self._start("staff")),
             Route("/arbeid/login/callback", self._callback("staff")),
             Route("/logout", self._logout, methods=["GET", "POST"]),
+            Route("/arbeid/logout", self._logout, methods=["GET", "POST"]),
         ]
 
     def _start(self, kind: str) -> Any:
@@ -68,19 +67,11 @@ class Login:
                 started = await self._providers[kind].start()
             except (ProviderUnavailable, LoginRefused) as error:
                 _log.warning("login.provider", side=kind, reason=str(error))
-                return _problem("provider")
-            async with self._database.connection() as connection:
-                await connection.execute(
-                    "insert into trust_login (state_digest, kind, nonce, verifier, return_to, created)"
-                    " values ($1, $2, $3, $4, $5, $6)",
-                    sha256(started.state.encode()).digest(), kind, started.nonce, started.verifier,
-                    _local(request.query_params.get("til")), self._access.clock.now(),
-                )  # fmt: skip
+                return _problem("provider", kind)
+            target = _local(request.query_params.get("til"))
+            await self._sessions.begin_login(kind, started.state, started.nonce, started.verifier, target)
             response = RedirectResponse(started.url, 303)
-            # Ties the answer to this browser: a stolen code and state are of no use in another.
-            response.set_cookie(
-                _STATE_COOKIE, started.state, max_age=3600, httponly=True, samesite="lax", secure=self._secure
-            )
+            self._sessions.put_login(response, started.state)
             return response
 
         return start
@@ -89,78 +80,86 @@ class Login:
         async def callback(request: Request) -> Response:
             query = request.query_params
             state = query.get("state", "")
-            async with self._database.connection() as connection:
-                login = await connection.fetchrow(
-                    "delete from trust_login where state_digest = $1 and kind = $2 returning *",
-                    sha256(state.encode()).digest(), kind,
-                )  # fmt: skip
-            if login is None or request.cookies.get(_STATE_COOKIE) != state:
-                return _problem("old")
+            login = await self._sessions.take_login(kind, state)
+            if login is None or request.cookies.get(self._sessions.login_cookie) != state:
+                return _problem("old", kind)
             if "code" not in query:
                 return RedirectResponse("/" if kind == "patient" else "/arbeid/login", 303)
             try:
-                claims, id_token = await self._providers[kind].finish(
+                claims = await self._providers[kind].finish(
                     query["code"], query.get("iss"), login["nonce"], login["verifier"]
                 )
-                secret = await (self._patient if kind == "patient" else self._staff)(claims, id_token)
+                secret, choose = await (self._patient if kind == "patient" else self._staff)(claims)
             except ProviderUnavailable as error:
                 _log.warning("login.provider", side=kind, reason=str(error))
-                return _problem("provider")
+                return _problem("provider", kind)
             except LoginRefused as error:
                 _log.warning("login.refused", side=kind, reason=str(error))
-                return _problem("refused")
+                return _problem("refused", kind)
             except Refused as refused:
-                return _problem(refused.decision.why)
+                return _problem(refused.decision.why, kind)
             except LookupError:
-                return _problem("unknown")
+                return _problem("unknown", kind)
             target = login["return_to"]
             if kind == "staff" and not target.startswith(("/arbeid", "/drift")):
                 target = "/arbeid"
+            if choose:
+                target = f"{CHOOSE_UNIT}?til={quote(target)}"
             response = RedirectResponse(target, 303)
-            response.delete_cookie(_STATE_COOKIE)
-            response.set_cookie(COOKIE, secret, httponly=True, samesite="lax", secure=self._secure, path="/")
+            former: Session | None = getattr(request.state, "session", None)
+            if former is not None:  # somebody else's, at a shared machine, or one's own from before
+                await self._sessions.end(former.digest)
+            self._sessions.forget(response, self._sessions.login_cookie)
+            self._sessions.put(response, secret)
             return response
 
         return callback
 
-    async def _patient(self, claims: Mapping[str, Any], id_token: str) -> str:
+    async def _patient(self, claims: Mapping[str, Any]) -> tuple[str, bool]:
         number = str(claims.get(PID, ""))
         if not is_national_number(number):
             raise LoginRefused("no pid")
         scope, person, _ = await self._access.for_patient(number)
-        return await self._begin_patient(scope.actor.kind.value, person, person, id_token)
-
-    async def _begin_patient(self, kind: str, person: Person, patient: Person, id_token: str | None) -> str:
         async with self._database.transaction() as connection:
             await note_portal_use(connection, resource_key("Patient", person.id), self._access.clock.now())
-            return await self._sessions.start(
-                connection, kind=kind, person=person.id, patient=patient.id, display_name=person.name,
-                acting_for_name=patient.name if patient.id != person.id else None, id_token=id_token,
+            secret = await self._sessions.start(
+                connection, kind=scope.actor.kind.value, person=person.id, patient=person.id,
+                display_name=person.name, provider_session=claims.get("sid"),
             )  # fmt: skip
+        return secret, False
 
-    async def _staff(self, claims: Mapping[str, Any], id_token: str) -> str:
-        _, position = await self._access.for_staff(str(claims.get(STAFF_HPR, "")))
+    async def _staff(self, claims: Mapping[str, Any]) -> tuple[str, bool]:
+        """(secret, whether there are several units to choose from): begins at the first."""
+        positions = await self._access.positions(str(claims.get(STAFF_HPR, "")))
+        if not positions:
+            raise LookupError("works nowhere")
+        position = positions[0]
         async with self._database.transaction() as connection:
-            return await self._sessions.start(
+            secret = await self._sessions.start(
                 connection, kind="staff", person=position.hpr, display_name=position.name, unit=position.unit,
-                unit_name=position.unit_name, role=position.role.value, id_token=id_token,
+                unit_name=position.unit_name, role=position.role.value, provider_session=claims.get("sid"),
             )  # fmt: skip
+        return secret, len(positions) > 1
 
     async def _logout(self, request: Request) -> Response:
+        """Ends the session when the form is the session's own; a link or another site's form ends nothing."""
         session: Session | None = getattr(request.state, "session", None)
         target = None
         if session is not None:
+            form = await request.form(max_files=0, max_fields=10) if request.method == "POST" else {}
+            if not hmac.compare_digest(str(form.get("csrf", "")).encode(), session.csrf.encode()):
+                return RedirectResponse("/arbeid" if session.kind == "staff" else "/", 303)
             await self._sessions.end(session.digest)
             side = "staff" if session.kind == "staff" else "patient"
             base = self._providers[side].client.redirect_uri.split("/login")[0].removesuffix("/arbeid")
-            target = self._providers[side].logout_url(session.id_token, f"{base}/")
+            target = self._providers[side].logout_url(session.provider_session, f"{base}/")
         response = RedirectResponse(target or "/", 303)
-        response.delete_cookie(COOKIE, path="/")
+        self._sessions.forget(response, self._sessions.cookie)
         return response
 
 
-def _problem(why: str) -> Response:
-    return RedirectResponse(f"/login/problem?hvorfor={quote(why)}", 303)
+def _problem(why: str, kind: str) -> Response:
+    return RedirectResponse(f"{PROBLEM}?hvorfor={quote(why)}&side={kind}", 303)
 
 
 class SessionMiddleware:
@@ -176,7 +175,7 @@ class SessionMiddleware:
         if scope["type"] == "http":
             state = scope.setdefault("state", {})
             state["session"] = state["scope"] = None
-            secret = Request(scope).cookies.get(COOKIE)
+            secret = Request(scope).cookies.get(self._sessions.cookie)
             if secret:
                 await self._fill(state, secret)
         await self._app(scope, receive, send)
@@ -195,6 +194,8 @@ class SessionMiddleware:
 
     async def _scope(self, session: Session) -> Any:
         if session.kind == "staff":
-            scope, _ = await self._access.for_staff(session.person, session.unit)
+            scope, position = await self._access.for_staff(session.person, session.unit)
+            if position.role.value != session.role:
+                raise LookupError("works as something else now")
             return scope
         return await self._access.for_session(session.person, session.patient or session.person)

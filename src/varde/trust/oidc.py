@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,14 +19,16 @@ import httpx
 import orjson
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from varde.clock import Clock
 
 ALGORITHMS = ["RS256", "PS256", "ES256"]
 """Of id_tokens. `none` and shared secrets are refused."""
+_NEEDED = ("authorization_endpoint", "token_endpoint", "pushed_authorization_request_endpoint", "jwks_uri")
 _LEEWAY = 10
 _METADATA_SECONDS = 24 * 3600
+_KEYS_SECONDS = 3600
 _REFETCH_SECONDS = 60
 
 
@@ -48,6 +51,8 @@ class Client:
     scope: str
     acr_values: str | None = None
     """Required level; checked in the id_token, since asking is not enough (IDENTITY.md 1.1)."""
+    required: Mapping[str, str] = field(default_factory=dict)
+    """Other claims that the id_token must have, with these values: HelseID's level is in one of its own."""
 
 
 @dataclass(slots=True)
@@ -109,17 +114,20 @@ class Provider:
         if self.client.acr_values:
             request["acr_values"] = self.client.acr_values
         answer = await self._post(metadata["pushed_authorization_request_endpoint"], request)
+        if not isinstance(answer.get("request_uri"), str):
+            raise ProviderUnavailable("the pushed request got no name")
         query = urlencode({"client_id": self.client.client_id, "request_uri": answer["request_uri"]})
         started.url = f"{metadata['authorization_endpoint']}?{query}"
         return started
 
-    async def finish(self, code: str, issuer: str | None, nonce: str, verifier: str) -> tuple[dict[str, Any], str]:
-        """(claims of the checked id_token, the id_token) for the code that came back.
+    async def finish(self, code: str, issuer: str | None, nonce: str, verifier: str) -> dict[str, Any]:
+        """The claims of the checked id_token for the code that came back.
 
         Raises ProviderUnavailable, LoginRefused.
         """
         metadata = await self._metadata()
-        if issuer is not None and issuer != self.client.issuer:
+        promised = metadata.get("authorization_response_iss_parameter_supported") is True
+        if issuer != self.client.issuer and (promised or issuer is not None):
             raise LoginRefused("the answer is from another issuer (RFC 9207)")
         answer = await self._post(
             metadata["token_endpoint"],
@@ -133,7 +141,7 @@ class Provider:
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise LoginRefused("no id_token")
-        return await self.check(token, nonce), token
+        return await self.check(token, nonce)
 
     async def check(self, token: str, nonce: str) -> dict[str, Any]:
         """The claims of an id_token that is wholly right. Raises LoginRefused."""
@@ -147,6 +155,7 @@ class Provider:
             "azp": len(audiences) > 1 and claims.get("azp") != self.client.client_id,
             "nonce": not secrets.compare_digest(str(claims.get("nonce", "")), nonce),
             "acr": bool(self.client.acr_values) and claims.get("acr") != self.client.acr_values,
+            "required claims": any(claims.get(name) != value for name, value in self.client.required.items()),
             "exp": not isinstance(claims.get("exp"), int | float) or claims["exp"] + _LEEWAY < now,
             "iat": not isinstance(claims.get("iat"), int | float) or claims["iat"] - _LEEWAY > now,
         }
@@ -164,14 +173,15 @@ class Provider:
                 failure = error
         raise LoginRefused(f"the id_token's signature does not hold: {type(failure).__name__}")
 
-    def logout_url(self, id_token: str | None, back_to: str) -> str | None:
-        """Where to end the provider's own session, when it says so."""
+    def logout_url(self, session: str | None, back_to: str) -> str | None:
+        """Where to end the provider's own session (its sid), when it says so. The session is hinted at by its name,
+        not by the id_token: that holds the national identity number, which stands in no address."""
         endpoint = self._cached.metadata.get("end_session_endpoint")
         if not endpoint:
             return None
         query = {"post_logout_redirect_uri": back_to, "client_id": self.client.client_id}
-        if id_token:
-            query["id_token_hint"] = id_token
+        if session:
+            query["logout_hint"] = session
         return f"{endpoint}?{urlencode(query)}"
 
     def _assertion(self) -> str:
@@ -207,36 +217,69 @@ class Provider:
         return body
 
     async def _metadata(self) -> dict[str, Any]:
+        """The provider's metadata, a day old at most; older while the provider does not answer.
+
+        Raises ProviderUnavailable when it never did.
+        """
         now = self._clock.now().timestamp()
         cached = self._cached
         if not cached.metadata or now - cached.metadata_at > _METADATA_SECONDS:
             try:
-                answer = await self._http.get(f"{self.client.issuer}/.well-known/openid-configuration")
-                body = _object(answer)
-            except httpx.HTTPError as error:
-                if cached.metadata:
-                    return cached.metadata
-                raise ProviderUnavailable(type(error).__name__) from error
-            if answer.status_code != 200 or body.get("issuer") != self.client.issuer:
-                raise ProviderUnavailable("the provider's metadata is not its own")
-            cached.metadata, cached.metadata_at = body, now
+                cached.metadata, cached.metadata_at = await self._fetched(), now
+            except ProviderUnavailable:
+                if not cached.metadata:
+                    raise
+                cached.metadata_at = now - _METADATA_SECONDS + _REFETCH_SECONDS
         return cached.metadata
 
+    async def _fetched(self) -> dict[str, Any]:
+        try:
+            answer = await self._http.get(f"{self.client.issuer}/.well-known/openid-configuration")
+        except httpx.HTTPError as error:
+            raise ProviderUnavailable(type(error).__name__) from error
+        body = _object(answer)
+        if answer.status_code != 200 or body.get("issuer") != self.client.issuer:
+            raise ProviderUnavailable("the provider's metadata is not its own")
+        missing = [name for name in _NEEDED if not isinstance(body.get(name), str)]
+        if missing:
+            raise ProviderUnavailable(f"the provider's metadata lacks {', '.join(missing)}")
+        return body
+
     async def _keys(self, *, fresh: bool) -> KeySet:
-        """The provider's public keys; fetched again at most once a minute for a key not known."""
+        """The provider's public keys, an hour old at most, so that one taken back is soon not believed; fetched
+        again at most once a minute for a key not known."""
         now = self._clock.now().timestamp()
         cached = self._cached
-        if cached.keys is None or (fresh and now - cached.keys_at > _REFETCH_SECONDS):
+        oldest = _REFETCH_SECONDS if fresh else _KEYS_SECONDS
+        if cached.keys is None or now - cached.keys_at > oldest:
             metadata = await self._metadata()
             try:
                 answer = await self._http.get(metadata["jwks_uri"])
-                cached.keys = KeySet.import_key_set(_object(answer))  # type: ignore[arg-type]
-            except (httpx.HTTPError, JoseError, KeyError) as error:
+                cached.keys = _key_set(_object(answer))
+            except (httpx.HTTPError, ProviderUnavailable, KeyError) as error:
                 if cached.keys is None:
                     raise ProviderUnavailable(type(error).__name__) from error
             cached.keys_at = now
         assert cached.keys is not None
         return cached.keys
+
+
+def _key_set(jwks: Mapping[str, Any]) -> KeySet:
+    """The keys of a JWKS that can sign; those of kinds that Varde does not take are passed over.
+
+    Raises ProviderUnavailable when none is left.
+    """
+    found: list[RSAKey | ECKey] = []
+    listed = jwks.get("keys")
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, dict) and one.get("kty") in {"RSA", "EC"} and one.get("use", "sig") == "sig":
+            try:
+                found.append(RSAKey.import_key(one) if one["kty"] == "RSA" else ECKey.import_key(one))
+            except (JoseError, ValueError):
+                continue
+    if not found:
+        raise ProviderUnavailable("no keys")
+    return KeySet([*found])
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from varde.clock import Clock
 from varde.fhir.definitions import compartment_parameters, resource_types, type_number
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
-from varde.trust.audit import AuditLog, Who
+from varde.trust.audit import Log, Who
 from varde.trust.grounds import Ground
 from varde.trust.policy import ActorKind, withheld_from
+from varde.trust.smart import Grant
 
 RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
 """Code system of access restrictions in meta.security."""
@@ -27,7 +29,8 @@ DIRECTORY = frozenset(
         "ActivityDefinition", "PlanDefinition", "Schedule", "Slot",
     }
 )  # fmt: skip
-"""Types that tell of no patient: everybody who is let in may read them."""
+"""Types that tell of no patient: everybody who is let in may read them. One that does (a Schedule whose actor is
+a Patient) is clinical all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Scope:
     ground: Ground
     purpose: str
     """A code of v3-PurposeOfUse: PATRQT, TREAT, HOPERAT, SYSADMIN…"""
-    log: AuditLog
+    log: Log
     clock: Clock
     through: str = "Varde"
     patient: str | None = None
@@ -60,6 +63,8 @@ class Scope:
     """Clinical types that may be read; None for all."""
     write_types: frozenset[str] | None = frozenset()
     """Types that may be written; None for all, empty for none."""
+    grant: Grant | None = None
+    """What the token's scopes allow, interaction by interaction, within `types` and `write_types`."""
 
     @property
     def acting_for(self) -> str | None:
@@ -73,6 +78,8 @@ class Scope:
 
     def allows(self, interaction: Interaction, resource_type: str) -> bool:
         """Whether this interaction may be tried at all on this type."""
+        if self.grant is not None and not self.grant.allows(interaction, resource_type):
+            return False
         if interaction.writes:
             return self.write_types is None or resource_type in self.write_types
         if self.types is None or resource_type == "*":
@@ -83,20 +90,29 @@ class Scope:
         """SQL condition on rows that may be read."""
         if self.actor.kind is ActorKind.SYSTEM:
             return self._types(alias, resource_type, parameters, self.types)
-        directory = f"{alias}.type = any({parameters.add(_numbers(DIRECTORY))}::smallint[])"
         if resource_type in DIRECTORY:
-            return "true"
+            if not compartment_parameters(resource_type):
+                return "true"
+            return f"({alias}.patient is null or ({self._clinical(alias, resource_type, parameters)}))"
         clinical = self._clinical(alias, resource_type, parameters)
-        return clinical if resource_type is not None else f"({directory} or ({clinical}))"
+        if resource_type is not None:
+            return clinical
+        directory = f"{alias}.type = any({parameters.add(_numbers(DIRECTORY))}::smallint[])"
+        return f"(({directory} and {alias}.patient is null) or ({clinical}))"
 
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
-        """SQL condition on rows that may be changed, and on new rows."""
+        """SQL condition on rows that may be changed, and on new rows. What may not be seen may not be changed, and
+        nobody but a system moves a resource from one patient to another."""
         if self.write_types is not None and not self.write_types:
             return "false"
-        typed = self._types(alias, None, parameters, self.write_types)
+        typed = self._types(alias, None if resource_type == "*" else resource_type, parameters, self.write_types)
         if self.actor.kind is ActorKind.SYSTEM:
             return typed
-        return f"{typed} and {self._reach(alias, parameters)}"
+        stays = (
+            f"not exists (select 1 from resource was where was.rid = {alias}.rid"
+            f" and was.patient is distinct from {alias}.patient)"
+        )
+        return f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)} and {stays}"
 
     def _types(
         self, alias: str, resource_type: str | None, parameters: Parameters, types: frozenset[str] | None
@@ -111,9 +127,12 @@ class Scope:
         typed = self._types(alias, resource_type, parameters, self.types)
         if typed == "false":
             return "false"
+        return f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)}"
+
+    def _open(self, alias: str, parameters: Parameters) -> str:
+        """Not withheld from this kind of actor by a code in meta.security."""
         withheld = [f"{RESTRICTION}|{code}" for code in sorted(withheld_from(self.actor.kind))]
-        hidden = f"({alias}.security is null or not {alias}.security && {parameters.add(withheld)}::text[])"
-        return f"{typed} and {self._reach(alias, parameters)} and {hidden}"
+        return f"({alias}.security is null or not {alias}.security && {parameters.add(withheld)}::text[])"
 
     def _reach(self, alias: str, parameters: Parameters) -> str:
         """Whose things: one patient's, or those of the patients that the unit treats (FAM-30)."""
@@ -143,6 +162,9 @@ def _numbers(types: Iterable[str]) -> list[int]:
     return sorted(type_number(name) for name in types)
 
 
-def clinical_types() -> frozenset[str]:
-    """Every type that can stand in a patient's compartment."""
-    return frozenset(name for name in resource_types() if compartment_parameters(name) or name == "Patient")
+@cache
+def patient_types() -> frozenset[str]:
+    """Every type that can stand in a patient's compartment and tells of that patient alone. A Group names others
+    too, and is a tool of staff."""
+    found = {name for name in resource_types() if compartment_parameters(name) or name == "Patient"}
+    return frozenset(found - {"Group"})

@@ -6,16 +6,23 @@ A session ends when idle too long, at its absolute age, at logout, and when the 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
+from starlette.responses import Response
+
 from varde.clock import Clock
 from varde.db import Database
 
-COOKIE = "varde_session"
 _SEEN_EVERY = timedelta(seconds=60)
+_LOGIN = timedelta(hours=1)
+"""How long a login may take."""
+_KEPT = (
+    "kind", "person", "display_name", "patient", "acting_for_name", "unit", "unit_name", "role", "provider_session",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,9 @@ class Session:
     unit: str | None = None
     unit_name: str | None = None
     role: str | None = None
-    id_token: str | None = None
+    provider_session: str | None = None
+    """The identity provider's own name of its session (sid). Its id_token, which holds the national identity
+    number, is never kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +59,68 @@ def _digest(secret: str) -> bytes:
 class Sessions:
     """The sessions in the database."""
 
-    def __init__(self, database: Database, clock: Clock, limits: Limits) -> None:
+    def __init__(self, database: Database, clock: Clock, limits: Limits, *, secure: bool = False) -> None:
+        """`secure`: pages are reached over https, so cookies go nowhere else."""
         self._database = database
         self._clock = clock
         self._limits = limits
+        self._secure = secure
+
+    @property
+    def cookie(self) -> str:
+        """Name of the session's cookie."""
+        return self._named("varde_session")
+
+    @property
+    def login_cookie(self) -> str:
+        """Name of the cookie that ties a login under way to its browser."""
+        return self._named("varde_login")
+
+    def _named(self, name: str) -> str:
+        # A browser takes __Host- from the very host over https only: no neighbouring site can plant one.
+        return f"__Host-{name}" if self._secure else name
+
+    def put(self, response: Response, secret: str) -> None:
+        """Give the browser a session's secret: until it is closed, to our pages only, out of reach of scripts."""
+        response.set_cookie(self.cookie, secret, httponly=True, samesite="lax", secure=self._secure, path="/")
+
+    def put_login(self, response: Response, state: str) -> None:
+        """Tie a login under way to the browser: a stolen code and state are of no use in another."""
+        response.set_cookie(
+            self.login_cookie, state, max_age=int(_LOGIN.total_seconds()), httponly=True, samesite="lax",
+            secure=self._secure, path="/",
+        )  # fmt: skip
+
+    def forget(self, response: Response, name: str) -> None:
+        """Take a cookie out of the browser."""
+        response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite="lax")
 
     async def start(self, connection: Any, **values: Any) -> str:
         """A new session with the fields of Session but digest and csrf; the secret for the cookie."""
         secret, now = secrets.token_urlsafe(32), self._clock.now()
-        columns = {**values, "digest": _digest(secret), "csrf": secrets.token_urlsafe(24), "created": now, "seen": now}
+        made = {"digest": _digest(secret), "csrf": secrets.token_urlsafe(24), "created": now, "seen": now}
+        columns = made | values
         places = ", ".join(f"${n + 1}" for n in range(len(columns)))
         await connection.execute(
             f"insert into trust_session ({', '.join(columns)}) values ({places})",
             *columns.values(),
         )
         return secret
+
+    async def replace(self, session: Session, **values: Any) -> str:
+        """End `session` and start one with `values` in place of its own, for the same login: another patient in
+        focus, another unit. A new secret, so that a page still open cannot act in the new role; but no longer life.
+
+        Raises LookupError when it ended meanwhile.
+        """
+        kept = {name: getattr(session, name) for name in _KEPT} | values
+        async with self._database.transaction() as connection:
+            created = await connection.fetchval(
+                "delete from trust_session where digest = $1 returning created", session.digest
+            )
+            if created is None:
+                raise LookupError("the session has ended")
+            return await self.start(connection, created=created, **kept)
 
     async def find(self, secret: str) -> Session | None:
         """The live session that a cookie's secret opens."""
@@ -80,7 +136,7 @@ class Sessions:
                 await connection.execute("update trust_session set seen = $2 where digest = $1", row["digest"], now)
         return Session(
             row["digest"], row["kind"], row["person"], row["display_name"], row["csrf"], row["patient"],
-            row["acting_for_name"], row["unit"], row["unit_name"], row["role"], row["id_token"],
+            row["acting_for_name"], row["unit"], row["unit_name"], row["role"], row["provider_session"],
         )  # fmt: skip
 
     async def end(self, digest: bytes) -> None:
@@ -88,11 +144,29 @@ class Sessions:
         async with self._database.connection() as connection:
             await connection.execute("delete from trust_session where digest = $1", digest)
 
-    async def sweep(self, connection: Any) -> None:
-        """Forget what has ended, and logins that were never finished."""
+    async def sweep(self, connection: Any, payloads: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Forget what has ended, and logins that were never finished. The `run` of a recurring job."""
         now = self._clock.now()
         await connection.execute(
             "delete from trust_session where seen <= $1 or created <= $2",
             now - self._limits.idle, now - self._limits.absolute,
         )  # fmt: skip
-        await connection.execute("delete from trust_login where created <= $1", now - timedelta(hours=1))
+        await connection.execute("delete from trust_login where created <= $1", now - _LOGIN)
+
+    async def begin_login(self, kind: str, state: str, nonce: str, verifier: str, return_to: str) -> None:
+        """Remember a login under way."""
+        async with self._database.connection() as connection:
+            await connection.execute(
+                "insert into trust_login (state_digest, kind, nonce, verifier, return_to, created)"
+                " values ($1, $2, $3, $4, $5, $6)",
+                _digest(state), kind, nonce, verifier, return_to, self._clock.now(),
+            )  # fmt: skip
+
+    async def take_login(self, kind: str, state: str) -> Any | None:
+        """The login under way with this state, which is then used up; None for one unknown or too old."""
+        async with self._database.connection() as connection:
+            return await connection.fetchrow(
+                "with taken as (delete from trust_login where state_digest = $1 and kind = $2 returning *)"
+                " select * from taken where created > $3",
+                _digest(state), kind, self._clock.now() - _LOGIN,
+            )  # fmt: skip

@@ -6,11 +6,10 @@ The demo's tokens are signed with a key in the demo's folder and accepted in dem
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +17,22 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from varde.clock import Clock
-from varde.fhir.definitions import is_type
+from varde.clock import OSLO, Clock, today
 from varde.fhir.gate import Gate
 from varde.fhir.rest import Unauthorized
+from varde.settings import Settings
 from varde.trust import grounds
 from varde.trust.access import Access, Refused
 from varde.trust.oidc import load_key
 from varde.trust.scope import Scope
+from varde.trust.smart import parse_scopes
 
 AUDIENCE = "varde-fhir"
 ISSUER = "urn:varde:demo"
 _LIFETIME = 3600
 _CACHE = 2000
-_SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)(?:\?\S*)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """What scopes allow: types that may be read and written; None for all."""
-
-    read: frozenset[str] | None
-    write: frozenset[str] | None
-
-
-def parse_scopes(text: str) -> Grant:
-    """SMART scopes of version 1 (`system/*.read`) and 2 (`patient/Observation.rs`) as a grant.
-
-    Words that are no resource scopes (openid, launch…) grant nothing.
-    """
-    read: set[str] = set()
-    write: set[str] = set()
-    for word in text.split():
-        match = _SCOPE.fullmatch(word)
-        if not match or not (match[2] == "*" or is_type(match[2])):
-            continue
-        rights = match[3]
-        if rights in {"read", "*"} or (rights not in {"write"} and set(rights) & set("rs")):
-            read.add(match[2])
-        if rights in {"write", "*"} or (rights not in {"read"} and set(rights) & set("cud")):
-            write.add(match[2])
-    return Grant(None if "*" in read else frozenset(read), None if "*" in write else frozenset(write))
+_REUSED = 60
+"""Seconds that a decision about a token's holder is reused."""
 
 
 class DemoTokens:
@@ -85,13 +59,13 @@ class DemoTokens:
         """The claims of a good token. Raises Unauthorized."""
         try:
             read = jwt.decode(token, self._key, algorithms=["ES256"])
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError):
             raise _refused("the token's signature does not hold") from None
         claims = dict(read.claims)
         now = self._clock.now().timestamp()
         if read.header.get("typ") != "at+jwt" or claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
             raise _refused("the token is not for this API")
-        if not isinstance(claims.get("exp"), int) or claims["exp"] < now:
+        if not isinstance(claims.get("exp"), int) or claims["exp"] <= now:
             raise _refused("the token has expired")
         return claims
 
@@ -120,7 +94,6 @@ class Authenticator:
             raise _refused("no issuer of tokens is set up")
         now = self._access.clock.now().timestamp()
         known = self._known.get(token)
-        # A minute: what a person may see is decided anew by then at the latest.
         if known is not None and known[0] > now:
             return known[1]
         claims = self._tokens.read(token)
@@ -128,7 +101,9 @@ class Authenticator:
             scope = await self._scope(claims)
         except (Refused, LookupError):
             raise _refused("the token's holder is not let in") from None
-        self._known[token] = (min(float(claims["exp"]), now + 60), scope)
+        # What a person may see is decided anew after a minute, and at midnight, when ages change.
+        midnight = datetime.combine(today(self._access.clock) + timedelta(days=1), time(), OSLO).timestamp()
+        self._known[token] = (min(float(claims["exp"]), now + _REUSED, midnight), scope)
         if len(self._known) > _CACHE:
             self._known.popitem(last=False)
         return scope
@@ -138,15 +113,19 @@ class Authenticator:
         if kind == "person":
             return (await self._access.for_patient(claims["pid"], acting_for=claims.get("for")))[0]
         if kind == "staff":
-            return (await self._access.for_staff(claims["hpr"], claims.get("unit"), claims.get("purpose") or "TREAT"))[
-                0
-            ]
+            purpose = claims.get("purpose") or "TREAT"
+            return (await self._access.for_staff(claims["hpr"], claims.get("unit"), purpose))[0]
         if kind == "system":
             grant = parse_scopes(str(claims.get("scope", "")))
             return self._access.for_system(
-                str(claims["name"]), grounds.RECORD_SYSTEM, types=grant.read, write_types=grant.write
+                str(claims["name"]), grounds.RECORD_SYSTEM, types=grant.read, write_types=grant.write, grant=grant
             )
         raise LookupError("an unknown kind of token")
+
+
+def demo_tokens(chosen: Settings, clock: Clock) -> DemoTokens | None:
+    """The demo's tokens in demo mode; None, which lets no bearer token in, in production."""
+    return DemoTokens(chosen.data, clock) if chosen.demo else None
 
 
 def smart_configuration(base: str, issuer: str) -> dict[str, Any]:

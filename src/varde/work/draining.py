@@ -10,7 +10,7 @@ from time import monotonic
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.work import jobs, sending
+from varde.work import jobs, reconcile, sending
 from varde.work.handing import Handing
 from varde.work.jobs import Handler
 from varde.work.running import Later, run_jobs
@@ -115,7 +115,8 @@ class Drain:
                 )
             if not due:
                 return total
-            for kind in due:
+            # Reconciliation last: it would find the others overdue, which the clock's jump alone made them.
+            for kind in sorted(due, key=lambda kind: kind == reconcile.KIND):
                 ran = await run_jobs(
                     self._database, self._handlers[kind], Later(self._clock, until), self._by(until), recurring=True
                 )

@@ -120,3 +120,14 @@ async def senders(connection: Connection) -> list[int]:
     """Numbers of the processes that have messages in sending, dead or alive."""
     rows = await connection.fetch("select distinct owner from work_outbox where state = 'sending'")
     return [row["owner"] for row in rows]
+
+
+async def count(connection: Connection) -> int:
+    """How many processes are known to be alive now: workers, and whoever drains."""
+    return int(
+        await connection.fetchval(
+            "select count(*) from pg_locks where locktype = 'advisory' and classid = $1::int8::oid and granted"
+            " and database = (select oid from pg_database where datname = current_database())",
+            LOCK_CLASS,
+        )
+    )

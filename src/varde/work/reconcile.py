@@ -19,6 +19,7 @@ from varde.work.jobs import Handler
 
 _log = structlog.get_logger("varde.work")
 
+KIND = "work.reconcile"
 EVERY = timedelta(minutes=15)
 JOB_OVERDUE = timedelta(minutes=15)
 MESSAGE_WAITING = timedelta(hours=1)
@@ -100,7 +101,7 @@ def handler(checks: Sequence[Check], clock: Clock, every: timedelta = EVERY) -> 
     async def run(connection: Connection, _: Sequence[Mapping[str, Any]]) -> None:
         await run_checks(connection, checks, clock.now())
 
-    return Handler("work.reconcile", run, timeout=timedelta(minutes=5), every=every)
+    return Handler(KIND, run, timeout=timedelta(minutes=5), every=every)
 
 
 async def results(connection: Connection, checks: Sequence[Check] = ()) -> list[Result]:
@@ -151,11 +152,12 @@ async def _grouped(connection: Connection, sql: str, *values: Any) -> Finding:
 
 
 async def _jobs_overdue(connection: Connection, now: datetime) -> Finding:
-    # By `due`, not by the next try: what fails again and again is overdue too. The check's own job is under way.
+    # By `due`, not by the next try: what fails again and again is overdue too. Recurring ones are left out: after a
+    # clock's jump they are all due at once, this check among them.
     return await _grouped(
         connection,
         "select kind as name, count(*) as number, min(due) as oldest from work_job"
-        " where state = 'waiting' and due < $1 and kind <> 'work.reconcile' group by kind order by kind",
+        " where state = 'waiting' and due < $1 and not recurring group by kind order by kind",
         now - JOB_OVERDUE,
     )
 

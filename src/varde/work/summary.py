@@ -100,16 +100,21 @@ select id, edge, key, state, due, handed_over, attempts, payload,
     (select coalesce(json_agg(json_build_array(state, at) order by id), '[]')
         from work_receipt where message = work_outbox.id) as receipts
 from work_outbox
-where id < $1 and ($2::text is null or edge = $2)
+where id < $1 and ($2::text is null or edge = $2) and ($4::text is null or key = $4)
 order by id desc limit $3
 """
 
 
 async def messages(
-    connection: Connection, *, edge: str | None = None, before: int | None = None, limit: int = 100
+    connection: Connection,
+    *,
+    edge: str | None = None,
+    key: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
 ) -> list[Left]:
-    """Messages, newest first, from the one before number `before` on."""
-    rows = await connection.fetch(_LEFT, before if before is not None else 2**63 - 1, edge, limit)
+    """Messages, newest first, from the one before number `before` on; of one edge, with one key."""
+    rows = await connection.fetch(_LEFT, before if before is not None else 2**63 - 1, edge, limit, key)
     return [
         Left(
             row["id"], row["edge"], row["key"], row["state"], row["due"], row["handed_over"], row["attempts"],

@@ -1,5 +1,5 @@
-"""The demo's identity provider: starts the Node process (`issuer.mjs`) and passes requests on to it, so that
-one public port is enough. Demo mode only.
+"""The demo's identity provider: how the Node process (`issuer.mjs`) is run, and a proxy to it, so that one public
+port is enough. Demo mode only.
 """
 
 from __future__ import annotations
@@ -7,17 +7,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 from joserfc.jwk import ECKey
 
+from varde.clock import MovableClock
+
 MOUNT = "/demo/issuer"
-_DROPPED = frozenset({b"host", b"connection", b"transfer-encoding", b"content-length", b"accept-encoding"})
-_START_SECONDS = 20
+_DROPPED = frozenset(
+    {
+        b"host", b"connection", b"transfer-encoding", b"content-length", b"accept-encoding", b"x-forwarded-host",
+        b"x-forwarded-proto", b"x-forwarded-for",
+    }
+)  # fmt: skip
+_TIMEOUT = httpx.Timeout(20).as_dict()
 
 
 def node() -> str:
@@ -36,18 +41,23 @@ def node() -> str:
 
 
 class Issuer:
-    """The running provider of one demo."""
+    """The provider of one demo."""
 
-    def __init__(self, folder: Path, base: str, key: ECKey, clients: dict[str, str]) -> None:
-        """`clients` is the client id by side (patient, staff); `base` Varde's public address."""
+    def __init__(
+        self, folder: Path, base: str, key: ECKey, clients: dict[str, str], *, clock: Path | None = None
+    ) -> None:
+        """`clients` is the client id by side (patient, staff); `base` Varde's public address; `clock` the file of the
+        demo's movable clock, whose time the provider keeps too: else what it issues would be old when it comes."""
         self.folder = folder
         self.persons = folder / "persons.json"
+        self._clock = clock
         self.socket = socket_of(folder)
         public = {**key.as_dict(private=False), "use": "sig", "alg": "ES256"}
         self._configuration = {
             "socket": str(self.socket),
             "base": base + MOUNT,
             "persons": str(self.persons),
+            "clock": str(clock) if clock else None,
             "clients": {
                 side: {
                     "id": identifier,
@@ -58,31 +68,19 @@ class Issuer:
                 for side, identifier in clients.items()
             },
         }
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start Node and wait until it listens. Raises RuntimeError when it does not."""
+    def prepare(self) -> tuple[list[str], Path]:
+        """Write its configuration; the command that runs it and the folder to run it in.
+
+        Raises RuntimeError when Node or the library is missing.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "issuer.json"
         file.write_text(json.dumps(self._configuration))
+        if self._clock:
+            MovableClock(self._clock)  # so that its file is there
         self.socket.unlink(missing_ok=True)
-        log = (self.folder / "issuer.log").open("wb")
-        script = Path(__file__).parent / "issuer.mjs"
-        self._process = subprocess.Popen(  # noqa: S603 our own script
-            [node(), str(script), str(file)], stdout=log, stderr=log, cwd=_modules(), start_new_session=True
-        )
-        deadline = time.monotonic() + _START_SECONDS
-        while not self.socket.exists():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                text = (self.folder / "issuer.log").read_text(errors="replace")[-1500:]
-                raise RuntimeError(f"the demo's login did not start: {text}")
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(5)
+        return [node(), str(Path(__file__).parent / "issuer.mjs"), str(file)], _modules()
 
 
 def socket_of(folder: Path) -> Path:
@@ -104,7 +102,8 @@ class Proxy:
     """ASGI application that passes what comes under MOUNT on to the provider."""
 
     def __init__(self, socket: Path, base: str) -> None:
-        self._client = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(socket)), timeout=20)
+        # A bare transport, not a client: a client keeps cookies, and would give one visitor another's login.
+        self._transport = httpx.AsyncHTTPTransport(uds=str(socket))
         self._base = httpx.URL(base)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -127,9 +126,12 @@ class Proxy:
             (b"x-forwarded-proto", self._base.scheme.encode()),
         ]
         try:
-            answer = await self._client.request(
-                scope["method"], f"http://issuer{path}{'?' + query if query else ''}", content=body, headers=headers
-            )
+            request = httpx.Request(
+                scope["method"], f"http://issuer{path}{'?' + query if query else ''}", content=body, headers=headers,
+                extensions={"timeout": _TIMEOUT},
+            )  # fmt: skip
+            answer = await self._transport.handle_async_request(request)
+            await answer.aread()
         except httpx.HTTPError:
             await send({"type": "http.response.start", "status": 503, "headers": [(b"content-type", b"text/plain")]})
             await send({"type": "http.response.body", "body": b"the demo's login is away"})

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from varde.fhir.definitions import is_type, type_number
+from varde.fhir.definitions import SearchParameter, is_type, type_number
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Gate, Parameters
 from varde.fhir.keys import resource_key, text_key
@@ -19,6 +19,7 @@ from varde.fhir.search.dates import date_range
 from varde.fhir.search.fold import fold
 from varde.fhir.search.parse import Chain, Condition, Has, split_values, unescape
 from varde.fhir.search.values import (
+    clipped,
     identifier_target,
     number_range,
     reference_target,
@@ -65,11 +66,16 @@ class Compiler:
             return self._chain(alias, condition)
         if isinstance(condition, Has):
             return self._has(alias, condition)
-        if condition.parameter.code == "_id":
-            return self._any(condition, lambda v: f"{alias}.id = {self.parameters.add(unescape(v))}")
-        if condition.parameter.code == "_lastUpdated":
-            return self._any(condition, lambda v: self.updated(alias, v))
+        if condition.parameter.code in {"_id", "_lastUpdated"}:
+            if condition.modifier == "missing":
+                return "false" if condition.values[0] == "true" else "true"
+            one = self._same_id if condition.parameter.code == "_id" else self.updated
+            test = self._any(condition, lambda v: one(alias, v))
+            return f"not {test}" if condition.modifier == "not" else test
         return self._indexed(alias, condition, patient)
+
+    def _same_id(self, alias: str, text: str) -> str:
+        return f"{alias}.id = {self.parameters.add(unescape(text))}"
 
     def updated(self, alias: str, text: str) -> str:
         """Comparison of the column `updated` with one prefixed date."""
@@ -96,30 +102,45 @@ class Compiler:
         return "(" + " or ".join(one(value) for value in condition.values) + ")"
 
     def _indexed(self, alias: str, condition: Condition, patient: str | None) -> str:
-        parameter, table = condition.parameter, _TABLES[condition.parameter.kind]
+        parameter, modifier = condition.parameter, condition.modifier
+        if modifier == "missing":
+            return self._missing(alias, parameter, patient, missing=condition.values[0] == "true")
+        table, keys = _TABLES[parameter.kind], parameter.keys
         index = self.alias("i")
-        scope = f" and {index}.patient = {patient}" if patient else ""
-        key = parameter.key
-        negated = condition.modifier == "not"
-        if condition.modifier == "missing":
-            negated = condition.values[0] == "true"
-            test = "true"
-        elif condition.modifier == "text" and parameter.kind in {"token", "reference"}:
-            table, key = "index_string", text_parameter(key)
+        if modifier == "text" and parameter.kind in {"token", "reference"}:
+            table, keys = "index_string", tuple(map(text_parameter, keys))
             test = self._any(condition, lambda v: self._prefix_of(f"{index}.value", fold(unescape(v))))
-        elif condition.modifier == "of-type":
-            key = type_parameter(key)
+        elif modifier == "of-type":
+            keys = tuple(map(type_parameter, keys))
             test = self._any(condition, lambda v: self._of_type(index, v))
         else:
             compare = getattr(self, f"_{parameter.kind}")
-            modifier = condition.modifier
             test = self._any(condition, lambda v: compare(index, v, modifier, parameter))
-        placed = self.parameters.add(key)
-        exists = (
-            f"exists (select 1 from {table} {index} where {index}.rid = {alias}.rid"
-            f" and {index}.param = {placed}::int{scope} and {test})"
-        )
-        return f"not {exists}" if negated else exists
+        exists = self._exists(alias, table, index, keys, patient, test)
+        return f"not {exists}" if modifier == "not" else exists
+
+    def _exists(self, alias: str, table: str, index: str, keys: tuple[int, ...], patient: str | None, test: str) -> str:
+        scope = f" and {index}.patient = {patient}" if patient else ""
+        if len(keys) == 1:
+            named = f"{index}.param = {self.parameters.add(keys[0])}::int"
+        else:
+            named = f"{index}.param = any({self.parameters.add(list(keys))}::int[])"
+        return f"exists (select 1 from {table} {index} where {index}.rid = {alias}.rid and {named}{scope} and {test})"
+
+    def _missing(self, alias: str, parameter: SearchParameter, patient: str | None, *, missing: bool) -> str:
+        index = self.alias("i")
+        found = self._exists(alias, _TABLES[parameter.kind], index, parameter.keys, patient, "true")
+        if parameter.kind == "token":  # a concept may have its text only
+            index, keys = self.alias("i"), tuple(map(text_parameter, parameter.keys))
+            found = f"({found} or {self._exists(alias, 'index_string', index, keys, patient, 'true')})"
+        return f"not {found}" if missing else found
+
+    def about(self, alias: str, condition: Condition, patient: str) -> str:
+        """The resource, known to be in the patient's compartment, is there by the element that `condition` names:
+        by literal reference or by the national id that the store has resolved."""
+        index = self.alias("i")
+        test = f"({index}.target = {patient} or {index}.form = 'i')"
+        return self._exists(alias, "index_reference", index, condition.parameter.keys, patient, test)
 
     def _chain(self, alias: str, chain: Chain) -> str:
         ways = []
@@ -149,11 +170,11 @@ class Compiler:
         if len(parts) > 2:
             raise BadRequest.of("a token is written code, system|code, |code or system|")
         if len(parts) == 1:
-            return f"{index}.code = {self.parameters.add(unescape(parts[0]))}"
+            return f"{index}.code = {self.parameters.add(clipped(unescape(parts[0])))}"
         system = f"{index}.system = {self.parameters.add(system_key(unescape(parts[0])))}::bigint"
         if not parts[1]:
             return system
-        return f"({index}.code = {self.parameters.add(unescape(parts[1]))} and {system})"
+        return f"({index}.code = {self.parameters.add(clipped(unescape(parts[1])))} and {system})"
 
     def _token(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
         return self.token_test(index, text)
@@ -162,8 +183,9 @@ class Compiler:
         parts = split_values(text, "|")
         if len(parts) != 3 or not parts[2]:
             raise BadRequest.of(":of-type is written system|code|value")
-        code = self.parameters.add(f"{unescape(parts[1])}|{unescape(parts[2])}")
-        return f"({index}.code = {code} and {index}.system = {self.parameters.add(system_key(parts[0]))}::bigint)"
+        system = self.parameters.add(system_key(unescape(parts[0])))
+        code = self.parameters.add(clipped(f"{unescape(parts[1])}|{unescape(parts[2])}"))
+        return f"({index}.code = {code} and {index}.system = {system}::bigint)"
 
     def _string(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
         wanted = unescape(text)
@@ -192,7 +214,7 @@ class Compiler:
         return f"{index}.target = any({self.parameters.add(keys)}::bigint[])"
 
     def _uri(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        wanted = unescape(text)
+        wanted = clipped(unescape(text))
         if modifier == "below":
             return self._prefix_of(f"{index}.value", wanted)
         if modifier == "contains":
@@ -226,7 +248,7 @@ class Compiler:
         try:
             low, high = number_range(text)
             exact = float(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise BadRequest.of("not a number") from None
         if prefix == "ap":
             margin = abs(exact) * 0.1

@@ -46,17 +46,22 @@ def date_range(text: str) -> tuple[datetime, datetime]:
     microsecond = int(((fraction or ".0")[1:] + "000000")[:6])
     low = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), microsecond)  # noqa: DTZ001 its zone is set below
     offset = OSLO if zone is None else UTC
+    shift = timedelta(0)
     if zone not in {None, "Z"}:
         sign = -1 if zone[0] == "-" else 1
-        low -= sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
-    low = low.replace(tzinfo=offset) + carry
+        shift = sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+    try:
+        low = (low - shift).replace(tzinfo=offset) + carry
+    except OverflowError:  # at the ends of the calendar
+        low = low.replace(tzinfo=UTC)
     if second is None:
         width = timedelta(minutes=1)
     elif fraction:
         width = timedelta(microseconds=max(1, 10 ** (6 - min(6, len(fraction) - 1))))
     else:
         width = timedelta(seconds=1)
-    return _bounded(low), _bounded(low + width)
+    low = _bounded(low)
+    return low, OPEN_HIGH if low >= OPEN_HIGH else _bounded(low + width)
 
 
 def _bounded(moment: datetime) -> datetime:

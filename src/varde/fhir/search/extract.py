@@ -123,8 +123,9 @@ def _set_patient(resource_type: str, resource: Mapping[str, Any], rows: IndexRow
                 if not isinstance(reference, dict):
                     continue
                 literal = reference.get("reference")
-                if isinstance(literal, str) and literal.startswith("Patient/"):
-                    rows.patient = literal.split("/")[1]
+                named = values.local_id(literal, "Patient") if isinstance(literal, str) else None
+                if named is not None:
+                    rows.patient = named
                     return
                 identifier = reference.get("identifier")
                 if (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from varde.fhir.definitions import SearchParameter, is_type, main_date, search_parameters
+from varde.fhir.definitions import SearchParameter, common_parameter, is_type, main_date, search_parameters
 from varde.fhir.errors import BadRequest
 
 MAXIMUM_COUNT = 1000
@@ -26,6 +26,7 @@ _MODIFIERS = {
     "quantity": {"missing"},
     "uri": {"missing", "above", "below", "contains"},
 }
+_OF_COLUMNS = {"_id": {"not", "missing"}, "_lastUpdated": {"missing"}}
 _RESULT = {
     "_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty",
     "_page", "_contained", "_containedType", "_type",
@@ -101,6 +102,8 @@ class Search:
     summary: str | None = None
     elements: tuple[str, ...] = ()
     page: str | None = None
+    shaped: bool = False
+    """Whether parameters that shape the result were given."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -142,6 +145,7 @@ def parse(resource_type: str | None, query: str | Sequence[tuple[str, str]], *, 
             raise BadRequest.of("a parameter is not valid UTF-8") from None
         base, _, modifier = name.partition(":")
         if base in _RESULT:
+            search.shaped = search.shaped or base not in {"_format", "_pretty"}
             _result(search, base, modifier, text)
         elif base == "_list":
             search.lists.append(text)
@@ -171,8 +175,8 @@ def _place(search: Search, condition: Condition | Chain | Has) -> None:
 
 
 def _parameter(resource_type: str | None, code: str) -> SearchParameter:
-    found = search_parameters(resource_type or "Basic").get(code)
-    if found is None or (resource_type is None and not code.startswith("_")):
+    found = common_parameter(code) if resource_type is None else search_parameters(resource_type).get(code)
+    if found is None:
         raise BadRequest.of(f"unknown search parameter '{_shown(code)}' for {resource_type or 'all types'}",
                             code="not-supported")  # fmt: skip
     return found
@@ -196,7 +200,7 @@ def _condition(resource_type: str | None, name: str, text: str, depth: int = 0) 
     if modifier and parameter.kind == "reference" and is_type(modifier):
         values = tuple(v if "/" in v else f"{modifier}/{v}" for v in split_values(text))
         return Condition(parameter, None, values)
-    if modifier and modifier not in _MODIFIERS.get(parameter.kind, ()):
+    if modifier and modifier not in _OF_COLUMNS.get(code, _MODIFIERS.get(parameter.kind, set())):
         raise BadRequest.of(f"modifier ':{_shown(modifier)}' is not for '{code}'", code="not-supported")
     if modifier == "missing" and text not in {"true", "false"}:
         raise BadRequest.of(f"'{code}:missing' is true or false")
@@ -265,9 +269,11 @@ def _result(search: Search, name: str, modifier: str, text: str) -> None:
 
 def _sort(resource_type: str | None, text: str) -> Sort:
     descending = text.startswith("-")
-    code = text.lstrip("-")
+    code = text.removeprefix("-")
     if code in {"_id", "_lastUpdated"}:
         return Sort(None, code, descending)
+    if resource_type is None:
+        raise BadRequest.of("a search over all types is sorted by _id or _lastUpdated", code="not-supported")
     parameter = _parameter(resource_type, code)
     return Sort(parameter, code, descending)
 

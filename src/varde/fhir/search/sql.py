@@ -15,7 +15,13 @@ from typing import Any
 
 import orjson
 
-from varde.fhir.definitions import search_parameters, type_number
+from varde.fhir.definitions import (
+    compartment_parameters,
+    one_patient,
+    resource_types,
+    search_parameters,
+    type_number,
+)
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Gate, Parameters
 from varde.fhir.keys import resource_key
@@ -51,25 +57,23 @@ class _Key:
     descending: bool
 
 
-def _single_patient(search: Search, compartment: str | None) -> int | None:
-    """rid of the one patient that every match must belong to, when the question says so."""
-    if compartment is not None:
-        return resource_key("Patient", compartment)
+def _single_patient(search: Search) -> tuple[int | None, Condition | None]:
+    """rid of the one patient that every match must belong to, and the condition that says so and no more."""
     for condition in search.conditions:
         if (
             isinstance(condition, Condition)
             and condition.modifier is None
-            and condition.parameter.code in {"patient", "subject"}
-            and condition.parameter.kind == "reference"
+            and search.resource_type is not None
+            and condition.parameter.code in one_patient(search.resource_type)
             and len(condition.values) == 1
         ):
             wanted = unescape(condition.values[0])
             if "/" not in wanted and condition.parameter.code == "patient":
-                return resource_key("Patient", wanted)
+                return resource_key("Patient", wanted), condition
             key, number, form = reference_target(wanted)
             if form == "l" and number == type_number("Patient"):
-                return key
-    return None
+                return key, condition
+    return None, None
 
 
 def compile_search(
@@ -82,12 +86,12 @@ def compile_search(
     """
     parameters = Parameters()
     compiler = Compiler(gate, parameters, now)
-    patient = _single_patient(search, compartment)
+    patient, implied = _single_patient(search)
     placed = None if patient is None else f"{parameters.add(patient)}::bigint"
     where = [compiler.visible("r", search.resource_type)]
-    conditions = list(search.conditions)
+    conditions = [condition for condition in search.conditions if condition is not implied]
     source, date, rid = "resource r", "r.date", "r.rid"
-    driver = None if counting else _driver(search, conditions)
+    driver = _driver(search, conditions, counting)
     if driver is not None:
         conditions.remove(driver)
         source, date, rid = "index_token t join resource r on r.rid = t.rid", "t.date", "t.rid"
@@ -97,7 +101,11 @@ def compile_search(
             where.append(f"t.patient = {placed}")
     elif placed:
         where.append(f"r.patient = {placed}")
-    where += [compiler.meets("r", condition, placed) for condition in conditions if not _implied(condition, patient)]
+    where += [compiler.meets("r", condition, placed) for condition in conditions]
+    if implied is not None and placed and not _alone(search.resource_type or ""):
+        where.append(compiler.about("r", implied, placed))
+    if compartment is not None:
+        where.append(_in_compartment(search, compartment, parameters))
     for ids in search.ids:
         where.append(f"r.rid = any({parameters.add(_keys(search, ids))}::bigint[])"
                      if search.resource_type else f"r.id = any({parameters.add(list(ids))}::text[])")  # fmt: skip
@@ -128,22 +136,39 @@ def _keys(search: Search, ids: Sequence[str]) -> list[int]:
     return [resource_key(search.resource_type or "", identifier) for identifier in ids]
 
 
-def _implied(condition: Condition | Chain | Has, patient: int | None) -> bool:
-    """Whether `patient = …` on the row already says what the condition says."""
+def _alone(resource_type: str) -> bool:
+    """Whether nothing but "patient" or "subject" puts a resource of the type into a patient's compartment."""
+    return set(compartment_parameters(resource_type)) <= one_patient(resource_type)
+
+
+def _in_compartment(search: Search, patient_id: str, parameters: Parameters) -> str:
+    """In the Patient's compartment: about the patient, or naming them by any parameter of the compartment."""
+    patient = f"{parameters.add(resource_key('Patient', patient_id))}::bigint"
+    named = [search.resource_type] if search.resource_type else list(search.types or resource_types())
+    keys = [
+        search_parameters(name)[code].key
+        for name in named
+        for code in compartment_parameters(name)
+        if code in search_parameters(name)
+    ]
+    typed = f" and o.type = {parameters.add(type_number(named[0]))}::smallint" if len(named) == 1 else ""
     return (
-        patient is not None
-        and isinstance(condition, Condition)
-        and condition.modifier is None
-        and condition.parameter.code == "patient"
-        and len(condition.values) == 1
+        f"r.rid in (select o.rid from resource o where o.patient = {patient} and not o.deleted{typed} union all"
+        f" select f.rid from index_reference f where f.target = {patient}"
+        f" and f.param = any({parameters.add(keys)}::int[]))"
     )
 
 
-def _driver(search: Search, conditions: list[Condition | Chain | Has]) -> Condition | None:
-    """A token with its system, asked for in the order of the main date: its index is the answer's order."""
-    if search.resource_type is None or len(search.sort) > 1 or search.ids:
+def _driver(search: Search, conditions: list[Condition | Chain | Has], counting: bool = False) -> Condition | None:
+    """A token with its system, asked for in the order of the main date: its index is the answer's order. When
+    `counting` no order matters, and starting from the token keeps the plan good while statistics are stale."""
+    if search.resource_type is None or search.ids:
         return None
-    if search.sort and not is_main_date(search.resource_type, search.sort[0]):
+    if (
+        not counting
+        and search.sort
+        and (len(search.sort) > 1 or not is_main_date(search.resource_type, search.sort[0]))
+    ):
         return None
     for condition in conditions:
         if isinstance(condition, Condition) and condition.parameter.kind == "token":
@@ -204,7 +229,7 @@ def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str) -> 
 def cursor(row: Any, keys: int) -> str:
     """The opaque key of the page that follows `row`."""
     parts = [row[f"k{n}"] for n in range(keys)]
-    plain = [p.isoformat() if isinstance(p, datetime) else p for p in parts]
+    plain = [p.isoformat() if isinstance(p, datetime) else str(p) if isinstance(p, float) else p for p in parts]
     return base64.urlsafe_b64encode(orjson.dumps([*plain, row["rid"]])).decode().rstrip("=")
 
 
@@ -231,10 +256,13 @@ def _after(page: str, keys: list[_Key], rid: str, parameters: Parameters) -> str
 
 def _cursor_value(value: Any, cast: str) -> Any:
     if cast == "timestamptz":
-        return datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment
     if cast == "text" and not isinstance(value, str):
         raise ValueError
-    if cast == "bigint" and not isinstance(value, int):
+    if cast == "bigint" and not (isinstance(value, int) and -(2**63) <= value < 2**63):
         raise ValueError
     if cast == "float8":
         return float(value)

@@ -60,6 +60,11 @@ def type_parameter(key: int) -> int:
     return key ^ 0x3C3C3C3C
 
 
+def clipped(text: str) -> str:
+    """As much of a text as an index row of PostgreSQL holds; the same at indexing and at asking."""
+    return text if len(text) <= 500 else text.encode()[:2000].decode(errors="ignore")
+
+
 def _text(rows: IndexRows, key: int, text: Any) -> None:
     if isinstance(text, str) and text:
         rows.strings.append((text_parameter(key), fold(text), text[:500]))
@@ -67,7 +72,7 @@ def _text(rows: IndexRows, key: int, text: Any) -> None:
 
 def _token_code(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, str):
-        rows.tokens.append((key, 0, value[:1000]))
+        rows.tokens.append((key, 0, clipped(value)))
 
 
 def _token_boolean(rows: IndexRows, key: int, value: Any) -> None:
@@ -79,7 +84,7 @@ def _token_coding(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, dict):
         code = value.get("code")
         if isinstance(code, str):
-            rows.tokens.append((key, system_key(value.get("system")), code[:1000]))
+            rows.tokens.append((key, system_key(value.get("system")), clipped(code)))
         _text(rows, key, value.get("display"))
 
 
@@ -96,24 +101,24 @@ def _token_identifier(rows: IndexRows, key: int, value: Any) -> None:
         return
     text = value.get("value")
     if isinstance(text, str):
-        rows.tokens.append((key, system_key(value.get("system")), text[:1000]))
+        rows.tokens.append((key, system_key(value.get("system")), clipped(text)))
     kind = value.get("type")
     if isinstance(kind, dict):
         _text(rows, key, kind.get("text"))
         for coding in kind.get("coding") or ():
             if isinstance(coding, dict) and isinstance(coding.get("code"), str) and isinstance(text, str):
                 system = system_key(coding.get("system"))
-                rows.tokens.append((type_parameter(key), system, f"{coding['code']}|{text}"[:1000]))
+                rows.tokens.append((type_parameter(key), system, clipped(f"{coding['code']}|{text}")))
 
 
 def _token_contact(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, dict) and isinstance(value.get("value"), str):
-        rows.tokens.append((key, system_key(value.get("system")), value["value"][:1000]))
+        rows.tokens.append((key, system_key(value.get("system")), clipped(value["value"])))
 
 
 def _token_quantity(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, dict) and isinstance(value.get("code"), str):
-        rows.tokens.append((key, system_key(value.get("system")), value["code"][:1000]))
+        rows.tokens.append((key, system_key(value.get("system")), clipped(value["code"])))
 
 
 def _token_deceased(rows: IndexRows, key: int, resource: Any) -> None:
@@ -141,6 +146,13 @@ def reference_target(literal: str) -> tuple[int, int | None, str]:
         return resource_key(match[2], match[3]), type_number(match[2]), "l"
     number = type_number(match[2]) if match and is_type(match[2]) else None
     return text_key(literal), number, "u"
+
+
+def local_id(literal: str, resource_type: str) -> str | None:
+    """The id in a literal reference to a resource of this type on this server; None for any other reference."""
+    match = _LITERAL.match(literal)
+    ours = match is not None and match[2] == resource_type and (match[1] is None or match[1] in _own_base())
+    return match[3] if match is not None and ours else None
 
 
 def identifier_target(system: str, value: str) -> int:
@@ -240,17 +252,22 @@ def _date_timing(rows: IndexRows, key: int, value: Any) -> None:
         _date_period(rows, key, repeat.get("boundsPeriod"))
 
 
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+
+
 def number_range(text: str) -> tuple[float, float]:
     """The half-open range of numbers that `text` stands for by its significant figures.
 
     100 is [99.5, 100.5), 100.00 is [99.995, 100.005). Raises ValueError for no finite number.
     """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
     value = float(text)
     if not math.isfinite(value):
         raise ValueError("not a finite number")
     mantissa, _, exponent = text.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
-    half = 0.5 * 10.0 ** (int(exponent or 0) - decimals)
+    half = 0.5 * 10.0 ** (int(exponent or 0) - decimals) if len(exponent) < 5 else 0.0
     return value - half, value + half
 
 
@@ -282,7 +299,7 @@ def _quantity_range(rows: IndexRows, key: int, value: Any) -> None:
 
 def _uri(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, str) and value:
-        rows.uris.append((key, value[:2000]))
+        rows.uris.append((key, clipped(value)))
 
 
 _QUANTITIES = ("Quantity", "Age", "Count", "Distance", "Duration", "SimpleQuantity", "MoneyQuantity", "Money")

@@ -74,6 +74,13 @@ PROBLEMS = {
     "failed": (_("Feilet"), "danger", _("Se brevet. Send det på nytt når feilen er rettet.")),
     "refused": (_("Ikke sendt"), "danger", _("Rett det som mangler, og send på nytt.")),
     "telephone": (_("Timen er snart"), "warning", _("Ring pasienten. Brevet kan komme for sent.")),
+    "protected": (_("Skjermet adresse"), "warning", _("Ring pasienten. Ikke let etter adressen.")),
+    "withheld": (_("Skjult for foreldre"), "warning", _("Avtal med den unge hvordan brevet kan nå fram.")),
+    "appointment-changed": (
+        _("Timen er endret"),
+        "warning",
+        _("Brevet ble ikke trykket. Send et nytt om timen som gjelder."),
+    ),
     "unknown": (_("Vet ikke om det ble trykket"), "danger", _("Drift må avklare med trykkeriet.")),
 }
 

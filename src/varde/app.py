@@ -1,0 +1,130 @@
+"""The composition of Varde: settings, store, trust, edges and services made into one house. The only file that
+knows them all. A new service is one line here.
+
+What the house does over HTTP is `asgi.py`'s, what it runs as processes `serving.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from varde import edges
+from varde.clock import Clock, MovableClock, SystemClock
+from varde.db import Database
+from varde.embedded import EmbeddedPostgres
+from varde.families import RegisteredFamilies
+from varde.fhir.store import Store
+from varde.services import Platform, Service, appointments, improvement, letters
+from varde.settings import Settings
+from varde.trust.access import Access
+from varde.trust.audit import AuditLog
+from varde.trust.care import CareRelations
+from varde.trust.seal import SEAL_EVERY, sealing
+from varde.trust.sessions import Limits, Sessions
+from varde.work import reconcile, sweep
+from varde.work.jobs import Handler
+from varde.work.outbox import Message, Receiver, Told
+from varde.work.worker import Worker
+
+SERVICES: Sequence[Service] = (
+    letters.SERVICE,
+    appointments.SERVICE,
+    improvement.SERVICE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All rooms of one process, made once."""
+
+    platform: Platform
+    sessions: Sessions
+    log: AuditLog
+    services: Sequence[Service]
+
+    async def close(self) -> None:
+        """Write what waits for the access log, and let go of the registers and the database."""
+        await self.log.stop()
+        await self.platform.registers.close()
+        await self.platform.database.close()
+
+    def checks(self) -> list[reconcile.Check]:
+        """Every check of reconciliation, the house's own and the services'."""
+        found = reconcile.own_checks()
+        for service in self.services:
+            found += service.checks(self.platform)
+        return found
+
+    def worker(self, *, recurring: bool = True) -> Worker:
+        """A worker that does all that every service left for later, and speaks to every edge; without the jobs that
+        come again and again when `recurring` is False."""
+        handlers = self._upkeep()
+        receivers: dict[str, list[Receiver]] = {}
+        for service in self.services:
+            handlers += service.handlers(self.platform)
+            for edge, receiver in service.receipts(self.platform).items():
+                receivers.setdefault(edge, []).append(receiver)
+        return Worker(
+            self.platform.database,
+            self.platform.clock,
+            [one for one in handlers if recurring or one.every is None],
+            edges.senders(self.platform.settings, self.platform.clock),
+            {edge: _all_of(several) for edge, several in receivers.items()},
+        )
+
+    def _upkeep(self) -> list[Handler]:
+        """The house's own recurring jobs."""
+        clock = self.platform.clock
+
+        async def forget_sessions(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await self.sessions.sweep(connection)
+
+        return [
+            sweep.handler(clock),
+            reconcile.handler(self.checks(), clock),
+            Handler("trust.seal", sealing(clock), timeout=timedelta(minutes=5), every=SEAL_EVERY),
+            Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
+        ]
+
+
+def _all_of(several: Sequence[Receiver]) -> Receiver:
+    """One edge's receipts told to each service that uses it; a service passes over keys that are not its own."""
+    if len(several) == 1:
+        return several[0]
+
+    async def told(connection: Any, outcomes: Sequence[tuple[Message, Told]]) -> None:
+        for receiver in several:
+            await receiver(connection, outcomes)
+
+    return told
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The system's time; in the demo, the one that all its processes share and `POST /demo/clock` moves."""
+    return MovableClock(settings.data / "clock") if settings.demo else SystemClock()
+
+
+def database_url(settings: Settings) -> str:
+    """Address of the database that this installation uses, its own or the embedded one."""
+    return settings.database_url or EmbeddedPostgres(settings.data).url()
+
+
+def build(settings: Settings, *, process: str, clock: Clock | None = None, connections: int | None = None) -> House:
+    """Compose the house. Nothing is connected to before it is used. `process` names it to the database."""
+    clock = clock or clock_of(settings)
+    database = Database(
+        database_url(settings), connections or settings.database_connections, application=f"varde {process}"
+    )
+    projections = [CareRelations(), *(one for service in SERVICES for one in service.projections)]
+    store = Store(database, clock, projections)
+    log = AuditLog(database, clock)
+    registers = edges.registers(settings, database, clock)
+    access = Access(store, clock, log, RegisteredFamilies(registers))
+    limits = Limits(
+        timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
+    )
+    platform = Platform(settings, clock, database, store, access, registers, SERVICES)
+    return House(platform, Sessions(database, clock, limits, secure=settings.base.startswith("https:")), log, SERVICES)

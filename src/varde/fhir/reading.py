@@ -1,0 +1,170 @@
+"""Reading one resource, now or as it was. Part of the Store; what all its parts share is here too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from varde.clock import Clock
+from varde.db import Database
+from varde.fhir.definitions import is_type, type_name
+from varde.fhir.errors import BadRequest, Forbidden, Gone, NotFound
+from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
+from varde.fhir.keys import resource_key
+from varde.fhir.model import Projection, Stored
+from varde.fhir.search.sql import COLUMNS
+
+ABSENT = "the resource does not exist"
+SELECT = ", ".join(f"r.{c}" for c in COLUMNS.split(", "))
+
+
+def stored(row: Any) -> Stored:
+    """A database row as a Stored."""
+    return Stored(
+        row["rid"], type_name(row["type"]), row["id"], row["version"], row["updated"], row["deleted"],
+        row["body"] or b"", row["patient"],
+    )  # fmt: skip
+
+
+def reaches_all(gate: Gate, resource_type: str) -> bool:
+    """Whether no resource of the type is beyond the gate. Only then may a write's answer tell that an id is free:
+    whoever could be denied gets "does not exist" for what is denied and for what is not there."""
+    return "true" in {
+        gate.predicate("r", resource_type, Parameters()),
+        gate.write_predicate("r", resource_type, Parameters()),
+    }
+
+
+async def fetch(connection: Any, sql: str, values: list[Any]) -> list[Any]:
+    """The rows of a statement whose values come from outside. Raises BadRequest when one is out of range."""
+    try:
+        return list(await connection.fetch(sql, *values))
+    except (asyncpg.DataError, asyncpg.CharacterNotInRepertoireError):
+        raise BadRequest.of("a value of the search is out of range") from None
+
+
+class Reading:
+    """read and vread."""
+
+    def __init__(self, database: Database, clock: Clock, projections: Sequence[Projection] = ()) -> None:
+        self.database = database
+        self.clock = clock
+        self.projections = tuple(projections)
+
+    @asynccontextmanager
+    async def reading(self, connection: Any | None) -> AsyncIterator[Any]:
+        """The caller's connection, or one of its own without a transaction."""
+        if connection is not None:
+            yield connection
+        else:
+            async with self.database.connection() as own:
+                yield own
+
+    @staticmethod
+    async def allow(gate: Gate, interaction: Interaction, resource_type: str | None) -> None:
+        """Raise NotFound for no type of R4 and, after logging the try, Forbidden where the gate does not take this
+        kind of request."""
+        if resource_type is not None and not is_type(resource_type):
+            raise NotFound.of("no such resource type", code="not-supported")
+        if not gate.allows(interaction, resource_type or "*"):
+            await gate.record(Disclosure(interaction, resource_type or "*", [], [], allowed=False), None)
+            raise Forbidden.of("this is not open to you")
+
+    async def read(
+        self,
+        gate: Gate,
+        resource_type: str,
+        resource_id: str,
+        *,
+        connection: Any = None,
+        for_update: bool = False,
+    ) -> Stored:
+        """The current version. Raises NotFound (also for what may not be seen), Gone, Forbidden."""
+        await self.allow(gate, Interaction.READ, resource_type)
+        parameters = Parameters()
+        rid = parameters.add(resource_key(resource_type, resource_id))
+        predicate = gate.predicate("r", resource_type, parameters)
+        lock = " for update of r" if for_update else ""
+        sql = f"select {SELECT}, ({predicate}) as visible from resource r where r.rid = {rid}{lock}"
+        if connection is None:
+            async with self.database.connection() as own:
+                row = await own.fetchrow(sql, *parameters.values)
+        else:
+            row = await connection.fetchrow(sql, *parameters.values)
+        return await self._shown(gate, Interaction.READ, resource_type, resource_id, row, connection)
+
+    async def read_many(
+        self,
+        gate: Gate,
+        resource_type: str,
+        resource_ids: Sequence[str],
+        *,
+        connection: Any = None,
+        for_update: bool = False,
+    ) -> dict[str, Stored]:
+        """The current versions by id, of those that are there and may be seen: the fast lane of batches.
+
+        `for_update` locks them in the order of their keys, as writes do. Raises Forbidden.
+        """
+        await self.allow(gate, Interaction.READ, resource_type)
+        parameters = Parameters()
+        rids = parameters.add([resource_key(resource_type, one) for one in resource_ids])
+        predicate = gate.predicate("r", resource_type, parameters)
+        lock = " order by r.rid for update of r" if for_update else ""
+        sql = (
+            f"select {SELECT} from resource r where r.rid = any({rids}::bigint[])"
+            f" and not r.deleted and ({predicate}){lock}"
+        )
+        async with self.reading(connection) as own:
+            rows = await fetch(own, sql, parameters.values) if resource_ids else []
+        found = {row["id"]: stored(row) for row in rows}
+        patients = sorted({one.patient for one in found.values() if one.patient is not None})
+        await gate.record(Disclosure(Interaction.READ, resource_type, sorted(found), patients), connection)
+        return found
+
+    async def vread(
+        self, gate: Gate, resource_type: str, resource_id: str, version: int, *, connection: Any = None
+    ) -> Stored:
+        """One version. Raises NotFound, Gone (a version that deleted), Forbidden.
+
+        A former version is seen by those who may see both it and the resource as it is now: what is hidden
+        today was not hidden in vain.
+        """
+        await self.allow(gate, Interaction.VREAD, resource_type)
+        parameters = Parameters()
+        rid = parameters.add(resource_key(resource_type, resource_id))
+        number = parameters.add(version)
+        current = gate.predicate("r", resource_type, parameters)
+        former = gate.predicate("h", resource_type, parameters)
+        old = ", ".join(f"h.{c}" for c in COLUMNS.split(", "))
+        sql = (
+            f"select {SELECT}, ({current}) as visible from resource r where r.rid = {rid} and version = {number}::int"
+            f" union all select {old}, ({current}) and ({former}) as visible from resource_history h"
+            f" join resource r on r.rid = h.rid where h.rid = {rid} and h.version = {number}::int"
+        )
+        async with self.reading(connection) as own:
+            row = await own.fetchrow(sql, *parameters.values)
+        return await self._shown(gate, Interaction.VREAD, resource_type, resource_id, row, connection)
+
+    async def _shown(
+        self,
+        gate: Gate,
+        interaction: Interaction,
+        resource_type: str,
+        resource_id: str,
+        row: Any,
+        connection: Any,
+    ) -> Stored:
+        """Log what a read gives, then give it. What is hidden and what is not there are alike."""
+        patients = [row["patient"]] if row is not None and row["patient"] is not None else []
+        visible = row is not None and bool(row["visible"])
+        ids = [resource_id] if row is not None else []
+        await gate.record(Disclosure(interaction, resource_type, ids, patients, allowed=visible), connection)
+        if not visible:
+            raise NotFound.of(ABSENT)
+        if row["deleted"]:
+            raise Gone.of("the resource was deleted")
+        return stored(row)

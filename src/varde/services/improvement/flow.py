@@ -1,0 +1,122 @@
+"""Use cases of the proof: run a journey and keep its report, and read the evidence back. Reports tell of no patient.
+
+Evidence is read with a scope of the house's own, so that the public page needs nobody to be logged in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from importlib.metadata import version
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from varde.clock import OSLO, today
+from varde.fhir.model import Stored
+from varde.services.improvement.model import JOURNEY, from_fhir, to_fhir
+from varde.services.improvement.rules import UPTIME_DAYS, Day
+from varde.trust import grounds
+from varde.trust.persons import is_synthetic
+from varde.work.journey import Journey, Probe, Run, Steps, walk
+
+if TYPE_CHECKING:
+    from varde.services import Platform
+    from varde.trust.scope import Scope
+
+LEAP = timedelta(seconds=30)
+"""A clock that gained more than this during a run was moved."""
+TRIES = 3
+RECENT = 50
+"""Runs that are looked back at to say since when."""
+
+
+class NotSynthetic(ValueError):
+    """A journey was given a person who could be real (IMP-02)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Where journeys go and as whom."""
+
+    base: str
+    probe: Probe
+    token: Callable[[str], str]
+
+
+def _scope(platform: Platform) -> Scope:
+    types = frozenset({"TestReport"})
+    return platform.access.for_system("improvement", grounds.VERIFICATION, types=types, write_types=types)
+
+
+async def run(platform: Platform, journey: Journey, visit: Visit) -> tuple[str, Run]:
+    """Run a journey against the live system and keep its TestReport; (the report's id, the run).
+
+    A run in whose midst somebody moved the demo's clock proves nothing, and is made again. Raises NotSynthetic when a
+    person of the probe could be real.
+    """
+    for number in (visit.probe.patient, visit.probe.paper_patient):
+        if not is_synthetic(number):
+            raise NotSynthetic("journeys use synthetic persons only")
+    for _ in range(TRIES):
+        began, started = platform.clock.now(), monotonic()
+        ended = await walk(journey, Steps(visit.base, visit.probe, platform.clock, visit.token), version("varde"))
+        if platform.clock.now() - began < timedelta(seconds=monotonic() - started) + LEAP:
+            break
+    written = await platform.store.create(_scope(platform), to_fhir(ended))
+    return written.stored.id, ended
+
+
+async def last_runs(platform: Platform, journey: str, most: int = RECENT) -> Sequence[tuple[str, Run]]:
+    """(report's id, run) of a journey, newest first."""
+    query = [("testscript:identifier", f"{JOURNEY}|{journey}"), ("_sort", "-issued"), ("_count", str(most))]
+    page = await platform.store.search(_scope(platform), "TestReport", query)
+    return [(found.id, _read(found)) for found in page.matches]
+
+
+async def one(platform: Platform, report: str) -> Run:
+    """One run by its report's id. Raises NotFound."""
+    return _read(await platform.store.read(_scope(platform), "TestReport", report))
+
+
+def _read(found: Stored) -> Run:
+    return from_fhir(found.resource)
+
+
+class Evidence:
+    """How many runs were green, day by day. Days that are over are counted once and remembered."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._over: dict[tuple[str, date], Day] = {}
+
+    async def days(self, journey: str) -> Sequence[Day]:
+        """The last days of a journey, oldest first, today last."""
+        now = today(self._platform.clock)
+        return [await self._day(journey, now - timedelta(days=back), now) for back in range(UPTIME_DAYS - 1, -1, -1)]
+
+    async def _day(self, journey: str, day: date, now: date) -> Day:
+        known = self._over.get((journey, day))
+        if known is not None:
+            return known
+        runs = await self._count(journey, day)
+        failed = await self._count(journey, day, ("result", "fail")) if runs else 0
+        found = Day(day, runs, failed)
+        if day < now:
+            self._over[journey, day] = found
+        return found
+
+    async def _count(self, journey: str, day: date, *more: tuple[str, str]) -> int:
+        query = [
+            ("testscript:identifier", f"{JOURNEY}|{journey}"),
+            ("issued", f"ge{_midnight(day)}"),
+            ("issued", f"lt{_midnight(day + timedelta(days=1))}"),
+            ("_summary", "count"),
+            *more,
+        ]
+        page = await self._platform.store.search(_scope(self._platform), "TestReport", query)
+        return page.total or 0
+
+
+def _midnight(day: date) -> str:
+    return datetime.combine(day, time(), OSLO).isoformat()

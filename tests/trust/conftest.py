@@ -1,0 +1,39 @@
+"""The region of tests on a real store, with the FHIR API over it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.trust.region import CHILD, KARI, YOUTH, Register, World, everybody, keys_folder
+from varde.clock import SetClock
+from varde.db import Database
+from varde.fhir.rest import FhirApplication
+from varde.fhir.store import Store
+from varde.trust.access import Access
+from varde.trust.audit import AuditLog
+from varde.trust.care import CareRelations
+from varde.trust.policy import Parenthood
+from varde.trust.tokens import Authenticator, DemoTokens
+
+
+@pytest.fixture
+async def world(database: Database, clock: SetClock, tmp_path: Path) -> AsyncIterator[World]:
+    store = Store(database, clock, (CareRelations(),))
+    log = AuditLog(database, clock)
+    together = Parenthood(responsible=True, a_parent_at_childs_address=True, protected=False)
+    register = Register({(KARI, CHILD): together, (KARI, YOUTH): together})
+    access = Access(store, clock, log, register)
+    tokens = DemoTokens(keys_folder(tmp_path), clock)
+    authenticator = Authenticator(access, tokens)
+    application = FhirApplication(store, authenticator, "http://test/fhir", dict, dict)
+    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        client.headers["content-type"] = "application/fhir+json"
+        made = World(database, clock, store, log, register, access, tokens, authenticator, client)
+        await made.write(*everybody())
+        yield made
+    await log.stop()
