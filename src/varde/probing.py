@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -24,6 +25,7 @@ from varde.work.journey import Journey
 
 _LOCK = 0x50524F42  # "PROB"
 _LOOK_SECONDS = 2.0
+_AGAIN = timedelta(seconds=30)
 _log = structlog.get_logger("varde.prober")
 
 
@@ -96,7 +98,9 @@ async def _run_due(house: House, visit: Visit, stop: asyncio.Event) -> None:
         if stop.is_set():
             return
         last = await flow.last_runs(house.platform, journey.name, most=1)
-        if not last or last[0][1].at + journey.every <= house.platform.clock.now():
+        # What failed is tried again soon: is it mended, and is it certain (IMP-05)?
+        wait = min(journey.every, _AGAIN) if last and not last[0][1].passed else journey.every
+        if not last or last[0][1].at + wait <= house.platform.clock.now():
             report, ended = await flow.run(house.platform, journey, visit)
             failed = next((step for step in ended.steps if not step.passed), None)
             say = _log.info if ended.passed else _log.error

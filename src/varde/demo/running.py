@@ -120,6 +120,7 @@ async def _come_up(
         supervisor.start(web)
     if not await until_ready(_asking(settings), _READY_SECONDS):
         raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
+    supervisor.start(_child("prober", settings, own_command("journey", "watch")))
     _welcome(console, settings, region, time.monotonic() - began)
 
 

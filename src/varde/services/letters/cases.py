@@ -14,6 +14,7 @@ from varde.services.letters.keeping import own_scope
 from varde.services.letters.library import LetterFacts
 from varde.services.letters.model import NOT_YET, RESTRICTION, Party
 from varde.services.letters.people import Known, known_people
+from varde.trust.persons import ENH
 
 if TYPE_CHECKING:
     from varde.services import Platform
@@ -90,8 +91,10 @@ async def read_unit(platform: Platform, connection: Any, unit: str) -> Unit:
         line.append(stored.resource)
         reference = str((stored.resource.get("partOf") or {}).get("reference", ""))
         following = reference.removeprefix("Organization/") if reference.startswith("Organization/") else None
-    ward, trust = line[0], line[-1]
-    hospital = str(line[1]["name"]) if len(line) > 2 else ""
+    ward = line[0]
+    # The trust is the nearest with a number of its own in the register of legal entities; the region owns it.
+    trust = next((one for one in line if any(i.get("system") == ENH for i in one.get("identifier", ()))), line[-1])
+    hospital = str(line[1]["name"]) if len(line) > 1 and line[1] is not trust and ward is not trust else ""
     address: Mapping[str, Any] = next((one for org in line for one in org.get("address", ())), {})
     return Unit(
         party=Party(f"Organization/{unit}", str(ward["name"])),

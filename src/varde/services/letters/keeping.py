@@ -64,9 +64,10 @@ async def keep(
     letters: Sequence[Letter],
     others: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """Write letters, and what goes with them (tasks, flags, documents), in the connection's transaction."""
-    resources = [*(model.to_fhir(letter) for letter in letters), *others]
-    await platform.store.write_many(scope, resources, connection=connection)
+    """Write letters, and what goes with them (tasks, flags, documents), in the connection's transaction. Of several
+    that are one resource, such as a patient's one flag, the last is kept."""
+    resources = {(one["resourceType"], one["id"]): one for one in (*map(model.to_fhir, letters), *others)}
+    await platform.store.write_many(scope, list(resources.values()), connection=connection)
 
 
 def print_key(letter_id: str) -> str:

@@ -199,7 +199,8 @@ def _values(
     visit = facts.start.astimezone(OSLO).date() if facts.start else today
     by = cancel_by(facts.start) if facts.start else None
     fees = fees_on(visit)
-    place = ", ".join(dict.fromkeys(filter(None, (facts.hospital, facts.place))))
+    within = facts.place.startswith(facts.hospital)
+    place = facts.place if within else ", ".join(filter(None, (facts.hospital, facts.place)))
     values = {
         "patient": facts.patient,
         "born": day(facts.born),
