@@ -10,7 +10,7 @@ STAMPS := .venv/stamps
 
 # Everything on this machine, at http://127.0.0.1:8000 (VARDE_PORT), with its data in data/ (VARDE_DATA).
 run: setup
-	exec $(BIN)/varde run
+	@exec $(BIN)/varde run
 
 setup: $(STAMPS)/python $(STAMPS)/node $(STAMPS)/fhir $(STAMPS)/web
 
