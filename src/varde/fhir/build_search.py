@@ -214,7 +214,7 @@ def _bases(elements: Elements, definition: Json, by_url: dict[str, Json], base: 
                 paths: list[Json] = []
                 for alternative in _split(expression):
                     whole = alternative.startswith("%resource.")
-                    root = base if whole else end["type"]
+                    root = base if whole else str(end["type"])
                     for resolved in resolve(elements, root, alternative.removeprefix("%resource.")):
                         paths.append({**resolved, "whole": whole})
                 own["components"].append(
