@@ -231,7 +231,7 @@ def _welcome(console: Console, settings: Settings, region: Region, seconds: floa
             break
         named[person["name"]] = person
     workers = list(staff(world))
-    nurse = next(one for one in workers if one["position"] == "secretary")
+    secretary = next(one for one in workers if one["position"] == "secretary")
     operator = next(one for one in workers if one["role"] == "operator")
     base = settings.base
     console.print(f"\n[bold green]Varde is ready[/bold green] after {seconds:.1f} s: [bold]{base}[/bold]\n")
@@ -239,14 +239,15 @@ def _welcome(console: Console, settings: Settings, region: Region, seconds: floa
         ("Patient", f"{base}/", "Ingrid Solberg", "letters and appointments of her own"),
         ("Parent", f"{base}/", "Nora Myrvang", "choose Familie to see her children's"),
         ("On paper", f"{base}/", "Solveig Rørvik", "does not use the portal: her letters are posted"),
-        ("Staff", f"{base}/arbeid", nurse["name"], f"{nurse['title']}, {nurse['unit']['name']}"),
+        ("Staff", f"{base}/arbeid", secretary["name"], f"{secretary['title']}, {secretary['unit']['name']}"),
         ("Operator", f"{base}/drift", operator["name"], f"{operator['title']}, {operator['unit']['name']}"),
         ("Everybody", f"{base}/status", "", "do the services work?"),
     ]
     for who, where, name, text in rows:
         console.print(f"  {who:<10} {where:<34} {name:<18} {text}", highlight=False)
+    here = "" if settings.data == Path("data") else f" --data {settings.data}"
     console.print(
-        f"\n  A token for the API at {base}/fhir:  varde token --staff {nurse['hpr']}\n"
+        f"\n  A token for the API at {base}/fhir:  varde token --staff {secretary['hpr']}{here}\n"
         f"  Four days on:  curl -X POST {base}/demo/clock -d '{{\"advance\": \"P4D\"}}'\n"
         f"  Logs: {settings.data / 'log'}. Stop with Ctrl-C.\n",
         highlight=False, markup=False,

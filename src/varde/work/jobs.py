@@ -153,17 +153,19 @@ update work_job set
     state = case when recurring then 'waiting' else 'done' end,
     ended = case when recurring then null else $2::timestamptz end,
     next_try = case when not recurring then next_try
-        when due + $3::interval > $2 then due + $3 else $2 + $3::interval end,
+        when due + $3::interval > $4 then due + $3 else $4::timestamptz + $3::interval end,
     due = case when not recurring then due
-        when due + $3::interval > $2 then due + $3 else $2 + $3::interval end
+        when due + $3::interval > $4 then due + $3 else $4::timestamptz + $3::interval end
 where id = any($1::bigint[])
 """
 
 
-async def finish(connection: Connection, jobs: Sequence[Taken], now: datetime, every: timedelta | None) -> None:
-    """End jobs in the transaction that did them. A recurring one keeps its rhythm, unless the clock has jumped
-    past its next time: then it comes `every` from now."""
-    await connection.execute(_FINISH, [job.id for job in jobs], now, every or timedelta(0))
+async def finish(
+    connection: Connection, jobs: Sequence[Taken], *, begun: datetime, ended: datetime, every: timedelta | None
+) -> None:
+    """End jobs in the transaction that did them. A recurring one keeps its rhythm, unless its next time was past
+    when it was begun: then it comes `every` after that."""
+    await connection.execute(_FINISH, [job.id for job in jobs], ended, every or timedelta(0), begun)
 
 
 _FAIL = """

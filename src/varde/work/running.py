@@ -75,9 +75,10 @@ async def _run_alone(database: Database, handler: Handler, job: Taken, moment: M
 
 
 async def _do(connection: Connection, handler: Handler, taken: Sequence[Taken], moment: Moment) -> None:
+    begun = moment.now()
     async with asyncio.timeout(handler.timeout.total_seconds()):
         await handler.run(connection, [job.payload for job in taken])
-    await jobs.finish(connection, taken, moment.now(), handler.every)
+    await jobs.finish(connection, taken, begun=begun, ended=moment.now(), every=handler.every)
 
 
 async def _note(database: Database, handler: Handler, job: Taken, moment: Moment, error: Exception) -> None:

@@ -122,6 +122,7 @@ TRANSITIONS: dict[State, dict[Action, State]] = {
     State.WITHDRAWN: {},
     State.REPLACED: {},
     State.FAILED: {
+        Action.OPEN: State.OPENED,  # it could not go on paper, and was read here after all (LET-06)
         Action.SEND: State.SENT,
         Action.MARK_DUE: State.DUE_FOR_PRINT,
         Action.WITHDRAW: State.WITHDRAWN,
