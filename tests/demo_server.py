@@ -21,7 +21,9 @@ from tests.browsing import free_port
 
 PATIENTS = 120
 SEED = 7
-_START_SECONDS = 90
+_START_SECONDS = 120
+_STOP_SECONDS = 60
+"""Both far longer than a quiet machine needs."""
 _COMMAND = [sys.executable, "-m", "varde.cli"]
 
 
@@ -97,6 +99,7 @@ class DemoServer:
 def start(data: Path, port: int, patients: int = PATIENTS, seed: int = SEED) -> DemoServer:
     """Start a demo and wait until it is ready. Raises AssertionError with what it said when it does not."""
     output = (data.parent / f"{data.name}.out").open("ab")
+    before = output.tell()
     process = subprocess.Popen(
         [*_COMMAND, "demo", "--port", str(port), "--data", str(data), "--patients", str(patients), "--seed", str(seed)],
         stdout=output, stderr=output, start_new_session=True,
@@ -122,7 +125,7 @@ def start(data: Path, port: int, patients: int = PATIENTS, seed: int = SEED) -> 
 def stop(server: DemoServer, number: int = signal.SIGTERM) -> int:
     """End it as Ctrl-C or an init system would; its exit code."""
     server.process.send_signal(number)
-    return server.process.wait(30)
+    return server.process.wait(_STOP_SECONDS)
 
 
 @contextmanager
