@@ -32,13 +32,13 @@ $(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py) $(STAMPS)/node
 	$(BIN)/python -m varde.fhir.build
 	touch $@
 
-$(STAMPS)/web: $(wildcard src/varde/web/build.py) $(STAMPS)/node
+$(STAMPS)/web: $(wildcard src/varde/web/build.py src/varde/web/static/*.*) $(STAMPS)/node
 	$(BIN)/python -m varde.web.build
 	touch $@
 
 check: setup
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_house.py
 
@@ -50,7 +50,7 @@ test: setup
 	  [ "$$(id -u)" = 0 ] || { echo "The tests need a browser and an SSH server: install $$missing as root" >&2; exit 1; }; \
 	  [ -x /usr/sbin/sshd ] || { mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/ssh.service; }; \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; }
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lock: setup
 	uv=$$(command -v uv || echo .uv/bin/uv); \

@@ -136,6 +136,7 @@ async def main(url: str) -> None:
         await measure(database, f"jobs with key and patient, batch 100, {way}", put_keyed, live=live)
         await measure(database, f"messages, batch 100, {way}", put_messages, live=live)
         await measure(database, f"messages of 30 kB, batch 100, {way}", put_letters, live=live)
+    await measure(database, "jobs, batch 20, worker", put_jobs, live=True, batch=20)
     await measure(database, "jobs, batch 1, worker", put_jobs, live=True, batch=1)
     await latency(database)
     await database.close()

@@ -194,6 +194,36 @@ def _paths(elements: Elements, expression: str, base: str) -> list[Json]:
     return out
 
 
+def _bases(elements: Elements, definition: Json, by_url: dict[str, Json], base: str) -> list[Json]:
+    """The elements of a composite whose components belong together, each component with its paths from there."""
+    found: list[Json] = []
+    components = [(by_url[c["definition"]], c["expression"]) for c in definition["component"]]
+    if definition["id"] == "DocumentReference-relationship":  # R4 has its two expressions exchanged
+        (one, first), (other, second) = components
+        components = [(one, second), (other, first)]
+    for part in _split(definition["expression"]):
+        path = part.strip("()")
+        if path.split(".")[0] != base:
+            continue
+        inner = path.partition(".")[2]
+        ends = resolve(elements, base, inner) if inner else [{"steps": [], "type": base}]
+        for end in ends:
+            own: Json = {"name": path, "steps": end["steps"], "components": []}
+            for component, expression in components:
+                assert isinstance(expression, str)
+                paths: list[Json] = []
+                for alternative in _split(expression):
+                    whole = alternative.startswith("%resource.")
+                    root = base if whole else str(end["type"])
+                    for resolved in resolve(elements, root, alternative.removeprefix("%resource.")):
+                        paths.append({**resolved, "whole": whole})
+                own["components"].append(
+                    {"code": component["code"], "kind": component["type"], "expression": expression, "paths": paths}
+                )
+            found.append(own)
+    return found
+
+
 def build(package: dict[str, list[Json]], target: Path) -> None:
     """Write search.json: types in their fixed order, parameters by type, patient compartment."""
     elements = Elements(package["StructureDefinition"])
@@ -207,7 +237,8 @@ def build(package: dict[str, list[Json]], target: Path) -> None:
         if set(bases) & {"Resource", "DomainResource"}:
             bases = elements.resources
         for base in bases:
-            paths = _paths(elements, definition["expression"], base)
+            composite = definition["type"] == "composite"
+            paths = [] if composite else _paths(elements, definition["expression"], base)
             own: Json = {
                 "code": code,
                 "kind": definition["type"],
@@ -215,17 +246,10 @@ def build(package: dict[str, list[Json]], target: Path) -> None:
                 "targets": definition.get("target", []),
                 "paths": paths,
             }
-            if definition["type"] == "composite":
-                own["components"] = [
-                    {
-                        "kind": by_url[c["definition"]]["type"],
-                        "code": by_url[c["definition"]]["code"],
-                        "expression": c["expression"],
-                    }
-                    for c in definition["component"]
-                ]
+            if composite:
+                own["bases"] = _bases(elements, definition, by_url, base)
             # The core specification's parameter wins over one of the same code from an extension pack.
-            if paths and (code not in parameters[base] or "extensions" not in definition["id"]):
+            if (paths or own.get("bases")) and (code not in parameters[base] or "extensions" not in definition["id"]):
                 parameters[base][code] = own
     compartment = {
         r["code"]: r["param"]

@@ -36,6 +36,8 @@ class SearchParameter:
     targets: tuple[str, ...]
     key: int
     paths: tuple[Any, ...]
+    bases: tuple[Any, ...] = ()
+    """Of a composite: the elements whose components belong together."""
     everywhere: tuple[int, ...] = ()
     """For a search over all types: the parameter's key in each of them."""
 
@@ -85,10 +87,10 @@ def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
     return {
         code: SearchParameter(
             code, p["kind"], p["url"], tuple(p["targets"]), parameter_key(resource_type, code),
-            tuple(p["paths"]),
+            tuple(p["paths"]), tuple(p.get("bases", ())),
         )
         for code, p in _search()["parameters"][resource_type].items()
-        if p["kind"] not in {"composite", "special"}
+        if p["kind"] != "special"
     }  # fmt: skip
 
 

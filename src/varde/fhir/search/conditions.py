@@ -11,10 +11,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from varde.fhir.definitions import SearchParameter, is_type, type_number
+from varde.fhir.definitions import SearchParameter, is_type, search_parameters, type_number
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Gate, Parameters
 from varde.fhir.keys import resource_key, text_key
+from varde.fhir.search.composite import keys_of, token_place
 from varde.fhir.search.dates import date_range
 from varde.fhir.search.fold import fold
 from varde.fhir.search.parse import Chain, Condition, Has, split_values, unescape
@@ -105,6 +106,8 @@ class Compiler:
         parameter, modifier = condition.parameter, condition.modifier
         if modifier == "missing":
             return self._missing(alias, parameter, patient, missing=condition.values[0] == "true")
+        if parameter.kind == "composite":
+            return self._any(condition, lambda v: self._composite(alias, parameter, v, patient))
         table, keys = _TABLES[parameter.kind], parameter.keys
         index = self.alias("i")
         if modifier == "text" and parameter.kind in {"token", "reference"}:
@@ -126,6 +129,31 @@ class Compiler:
         else:
             named = f"{index}.param = any({self.parameters.add(list(keys))}::int[])"
         return f"exists (select 1 from {table} {index} where {index}.rid = {alias}.rid and {named}{scope} and {test})"
+
+    def _composite(self, alias: str, parameter: SearchParameter, text: str, patient: str | None) -> str:
+        components = parameter.bases[0]["components"]
+        parts = split_values(text, "$")
+        if len(parts) != len(components):
+            raise BadRequest.of(f"'{parameter.code}' takes {len(components)} values parted by $")
+        place = token_place(components)
+        token = split_values(parts[place], "|")
+        if len(token) > 2 or not token[-1]:
+            raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
+        code = clipped(unescape(token[-1]))
+        tests = []
+        for number, component in enumerate(components):
+            if number != place:
+                index = self.alias("i")
+                compare = getattr(self, f"_{component['kind']}")
+                test = compare(index, parts[number], None, parameter)
+                keys = tuple(keys_of(parameter, number, code))
+                tests.append(self._exists(alias, _TABLES[component["kind"]], index, keys, patient, test))
+        if len(token) == 2:  # the pair is kept by code; its system is that of the resource's own token
+            own = search_parameters(parameter.bases[0]["name"].split(".")[0])[components[place]["code"]]
+            index = self.alias("i")
+            test = self.token_test(index, parts[place])
+            tests.append(self._exists(alias, "index_token", index, own.keys, patient, test))
+        return "(" + " and ".join(tests) + ")"
 
     def _missing(self, alias: str, parameter: SearchParameter, patient: str | None, *, missing: bool) -> str:
         index = self.alias("i")

@@ -13,6 +13,7 @@ from varde.fhir.definitions import canonical_system, compartment_parameters, mai
 from varde.fhir.keys import resource_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search import values
+from varde.fhir.search.composite import extract_composites
 from varde.fhir.search.dates import OPEN_HIGH, OPEN_LOW
 
 _Extractor = Callable[[Mapping[str, Any], IndexRows], None]
@@ -83,6 +84,7 @@ def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
     """
     rows = IndexRows()
     _extractor(resource_type)(resource, rows)
+    extract_composites(resource_type, resource, rows)
     for name in ("tokens", "references", "strings", "dates", "quantities", "uris"):
         found = getattr(rows, name)
         if len(found) > 1:

@@ -275,6 +275,8 @@ def _sort(resource_type: str | None, text: str) -> Sort:
     if resource_type is None:
         raise BadRequest.of("a search over all types is sorted by _id or _lastUpdated", code="not-supported")
     parameter = _parameter(resource_type, code)
+    if parameter.kind == "composite":
+        raise BadRequest.of(f"'{code}' is a composite, by which nothing can be sorted", code="not-supported")
     return Sort(parameter, code, descending)
 
 

@@ -1,0 +1,95 @@
+"""Composite parameters: values that belong together, as `code-value-quantity` of an Observation and its components.
+
+A component's value is indexed in the table of its own kind, under a key made of the element that holds the pair
+and the code of the pair's token. So a pair is found by one probe, and never put together from two elements. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+from varde.fhir.definitions import SearchParameter, search_parameters
+from varde.fhir.keys import parameter_key
+from varde.fhir.rows import IndexRows
+from varde.fhir.search import values
+
+_TABLES = {
+    "token": "tokens", "reference": "references", "string": "strings", "date": "dates", "number": "quantities",
+    "quantity": "quantities", "uri": "uris",
+}  # fmt: skip
+
+
+@lru_cache(maxsize=16384)
+def composite_key(base: str, expression: str, code: str) -> int:
+    """The key under which the component `expression` of element `base` is indexed for token `code`."""
+    return parameter_key(f"{base}/{expression}", code)
+
+
+def token_place(components: list[Any]) -> int:
+    """Which component is the token that the others are indexed by."""
+    return next(place for place, component in enumerate(components) if component["kind"] == "token")
+
+
+@cache
+def _pairs(resource_type: str) -> tuple[Any, ...]:
+    """(base, token component, other component) of every composite of the type, each pair once."""
+    found: dict[tuple[str, str, str, str], Any] = {}
+    for parameter in search_parameters(resource_type).values():
+        for base in parameter.bases:
+            place = token_place(base["components"])
+            token = base["components"][place]
+            for number, other in enumerate(base["components"]):
+                if number != place:
+                    key = (base["name"], token["expression"], other["expression"], other["kind"])
+                    found.setdefault(key, (base, token, other))
+    return tuple(found.values())
+
+
+def extract_composites(resource_type: str, resource: Mapping[str, Any], rows: IndexRows) -> None:
+    """Add the rows of the type's composite parameters."""
+    for base, token, other in _pairs(resource_type):
+        for holder in _walk(resource, base["steps"]):
+            found = list(_found(other, holder, resource))
+            codes = _codes(token, holder, resource) if found else ()
+            for code in codes:
+                key = composite_key(base["name"], other["expression"], code)
+                scratch = IndexRows()
+                for handler, value in found:
+                    handler(scratch, key, value)
+                table = _TABLES[other["kind"]]
+                getattr(rows, table).extend(getattr(scratch, table))
+
+
+def keys_of(parameter: SearchParameter, number: int, code: str) -> list[int]:
+    """The keys under which component `number` of a composite stands for token `code`."""
+    return [composite_key(base["name"], base["components"][number]["expression"], code) for base in parameter.bases]
+
+
+def _codes(token: Any, holder: Any, resource: Mapping[str, Any]) -> set[str]:
+    scratch = IndexRows()
+    for handler, value in _found(token, holder, resource):
+        handler(scratch, 0, value)
+    return {code for _, _, code in scratch.tokens}
+
+
+def _found(component: Any, holder: Any, resource: Mapping[str, Any]) -> Iterator[tuple[Callable[..., None], Any]]:
+    for path in component["paths"]:
+        handler = values.handler(component["kind"], path["type"])
+        if handler is not None:
+            for value in _walk(resource if path["whole"] else holder, path["steps"]):
+                yield handler, value
+
+
+def _walk(holder: Any, steps: list[Any]) -> list[Any]:
+    found = [holder]
+    for step in steps:
+        if len(step) != 2:
+            continue
+        following: list[Any] = []
+        for value in found:
+            inner = value.get(step[0]) if isinstance(value, dict) else None
+            following.extend(inner if isinstance(inner, list) else [inner] if inner is not None else [])
+        found = following
+    return found
