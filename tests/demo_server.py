@@ -107,15 +107,12 @@ def start(data: Path, port: int, patients: int = PATIENTS, seed: int = SEED) -> 
     server = DemoServer(port, data, process)
     deadline = time.monotonic() + _START_SECONDS
     while True:
+        said = Path(output.name).read_bytes()[before:].decode()
         try:
-            if (
-                "Varde is ready" in Path(output.name).read_text()
-                and httpx.get(f"{server.base}/health/ready").is_success
-            ):
+            if "Varde is ready" in said and httpx.get(f"{server.base}/health/ready").is_success:
                 break
         except httpx.HTTPError:
             pass
-        said = Path(output.name).read_text()
         assert process.poll() is None and time.monotonic() < deadline, f"the demo did not start: {said}"
         time.sleep(0.05)
     server.everybody = json.loads(server.varde("people", "--json").stdout)
