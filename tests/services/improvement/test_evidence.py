@@ -22,6 +22,7 @@ from varde.fhir.store import Store
 from varde.services import Service
 from varde.services.improvement import flow
 from varde.services.improvement.flow import NotSynthetic, Visit
+from varde.services.improvement.runs import Runs
 from varde.services.improvement.status import public_routes
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -74,7 +75,7 @@ def live_system(seen: list[str], *, broken: bool = False) -> Starlette:
 
 @pytest.fixture
 async def platform(database: Database, clock: SetClock) -> AsyncIterator[Any]:
-    store = Store(database, clock)
+    store = Store(database, clock, [Runs()])
     log = AuditLog(database, clock)
     letters = Service("letters", {"nb": "Brev"}, (1,), journeys=(JOURNEY,))
     yield SimpleNamespace(
