@@ -141,7 +141,7 @@ async def test_imp_04_too_slow_is_failed(platform: Any) -> None:
             await asyncio.sleep(0.05)
 
     _, run = await flow.run(platform, replace(JOURNEY, run=slow), Visit("http://test", PROBE, lambda scopes: ""))
-    assert not run.passed and run.steps[0].expected == "at most 0.02 s"
+    assert not run.passed and run.steps[0].expected == "høyst 0,02 s"
 
 
 async def test_imp_02_a_person_who_could_be_real_is_refused(platform: Any) -> None:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from varde.clock import today
+from varde.clock import OSLO, today
 from varde.services.improvement import runs
 from varde.services.improvement.deliverables import DELIVERABLES, SERVICE_TITLES, Deliverable
 from varde.services.improvement.flow import runs_of
@@ -55,6 +55,16 @@ class ServiceState:
         """Share of green runs over all days; None without evidence."""
         runs = sum(day.runs for day in self.days)
         return None if not runs else (runs - sum(day.failed for day in self.days)) / runs
+
+    @property
+    def first_day(self) -> date | None:
+        """The first of the days that has evidence."""
+        return next((day.day for day in self.days if day.runs), None)
+
+    @property
+    def always(self) -> bool:
+        """Whether it has been as it is for as long as is looked back: since when is then not known."""
+        return self.since is not None and bool(self.days) and self.since.astimezone(OSLO).date() <= self.days[0].day
 
 
 @dataclass(frozen=True, slots=True)
