@@ -54,9 +54,12 @@ test: setup
 
 # Each also starts alone, with --help. They say what they measured; the load, Varde and PostgreSQL share the machine.
 bench: setup
+	command -v wrk >/dev/null && command -v pgbench >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] || { echo "The benchmarks need wrk and pgbench: install wrk and postgresql-contrib as root" >&2; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q wrk postgresql-contrib; }
 	$(BIN)/python bench/work.py
 	$(BIN)/python bench/letters_batch.py --letters 10000
-	$(BIN)/python -m bench.fhir
+	$(BIN)/python bench/fhir.py
 
 lock: setup
 	uv=$$(command -v uv || echo .uv/bin/uv); \
