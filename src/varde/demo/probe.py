@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from varde.demo import places
-from varde.demo.people import REGION, Human, Resource, patient, practitioner
+from varde.demo.people import Human, Resource, patient, practitioner
 from varde.demo.registers import contact, registered
 from varde.edges.registers.embedded import fill as fill_registers
 from varde.fhir.gate import Gate
@@ -16,7 +16,7 @@ from varde.fhir.keys import resource_key
 from varde.fhir.store import Store
 from varde.trust.access import ROLE_SYSTEM, note_portal_use
 from varde.trust.login import PID, STAFF_HPR
-from varde.trust.persons import ENH, make_number
+from varde.trust.persons import RESH, make_number
 from varde.work.journey import Probe
 
 UNIT = "varde-provestasjon"
@@ -52,10 +52,10 @@ def resources() -> list[Resource]:
     unit = {
         "resourceType": "Organization",
         "id": UNIT,
-        "identifier": [{"system": ENH, "value": "999999999"}],
+        "identifier": [{"system": RESH, "value": "999999"}],
         "active": True,
         "name": _UNIT_NAME,
-        "partOf": {"reference": f"Organization/{REGION}"},
+        "partOf": {"reference": f"Organization/{places.TRUSTS[0].key}"},
         "telecom": [{"system": "phone", "value": "+47 77 00 00 00"}],
     }
     room = {
