@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from varde.services import Service
+from varde.services.improvement.alarms import checks
 from varde.services.improvement.operations import Queues
 from varde.services.improvement.operator import operator_routes
 from varde.services.improvement.runs import Runs
@@ -33,5 +34,6 @@ SERVICE = Service(
     operator_routes=_operator_routes,
     public_routes=public_routes,
     projections=(Runs(),),
+    checks=checks,
     templates=("varde.services.improvement", "templates"),
 )
