@@ -197,7 +197,7 @@ def _paths(elements: Elements, expression: str, base: str) -> list[Json]:
 def _bases(elements: Elements, definition: Json, by_url: dict[str, Json], base: str) -> list[Json]:
     """The elements of a composite whose components belong together, each component with its paths from there."""
     found: list[Json] = []
-    components = [(by_url[c["definition"]], c["expression"]) for c in definition["component"]]
+    components: list[tuple[Json, str]] = [(by_url[c["definition"]], c["expression"]) for c in definition["component"]]
     if definition["id"] == "DocumentReference-relationship":  # R4 has its two expressions exchanged
         (one, first), (other, second) = components
         components = [(one, second), (other, first)]
@@ -210,12 +210,11 @@ def _bases(elements: Elements, definition: Json, by_url: dict[str, Json], base: 
         for end in ends:
             own: Json = {"name": path, "steps": end["steps"], "components": []}
             for component, expression in components:
-                assert isinstance(expression, str)
                 paths: list[Json] = []
                 for alternative in _split(expression):
                     whole = alternative.startswith("%resource.")
-                    root = base if whole else str(end["type"])
-                    for resolved in resolve(elements, root, alternative.removeprefix("%resource.")):
+                    root = base if whole else end["type"]
+                    for resolved in resolve(elements, str(root), alternative.removeprefix("%resource.")):
                         paths.append({**resolved, "whole": whole})
                 own["components"].append(
                     {"code": component["code"], "kind": component["type"], "expression": expression, "paths": paths}

@@ -110,6 +110,8 @@ class _JsonPatch:
         if not isinstance(operation, dict):
             raise BadRequest.of("an operation of a JSON Patch is an object")
         kind, parts = operation.get("op"), _pointer(operation.get("path"))
+        if not isinstance(kind, str):
+            raise BadRequest.of("an operation of a JSON Patch names what it does in 'op'")
         if kind in {"add", "replace", "test"} and "value" not in operation:
             raise BadRequest.of(f"'{kind}' needs a value")
         if kind == "test":

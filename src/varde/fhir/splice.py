@@ -21,6 +21,17 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,}\]\s]+")
 _NESTED = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+_ALIKE = bytes.maketrans(b"[]", b"{}")
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _nested(levels: int) -> bytes:
+    """A pattern of an object or array that nests at most so many levels, which the regex engine takes in one go."""
+    inner = b"" if levels == 1 else b"|" + _nested(levels - 1)
+    return rb'[\[{](?:[^\[\]{}"]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"' + inner + rb")*+[\]}]"
+
+
+_VALUE = re.compile(_nested(14), re.DOTALL)
 _INEXACT = re.compile(rb"[:,\[]\s*(-?\d+(?:\.\d+)?[eE][+-]?\d+|-?\d+\.\d+|-?\d{16,})(?=[\s,}\]])")
 
 
@@ -32,16 +43,14 @@ def parse(body: bytes) -> dict[str, Any]:
     return resource
 
 
-def _depth(body: bytes) -> int:
-    depth = deepest = 0
-    for match in _NESTED.finditer(body):
-        first = match[0][:1]
-        if first in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif first in b"}]":
-            depth -= 1
-    return deepest
+def _deeper(body: bytes, levels: int) -> bool:
+    """Whether valid JSON nests deeper than `levels`: one innermost level is taken away at a time."""
+    brackets = _STRING.sub(b"", body).translate(_ALIKE, _OTHERS)
+    for _ in range(levels):
+        brackets = brackets.replace(b"{}", b"")
+        if not brackets:
+            return False
+    return True
 
 
 class Number(float):
@@ -70,12 +79,13 @@ def parse_exact(body: bytes) -> Any:
 
 def loads(body: bytes) -> Any:
     """The JSON value in `body`. Raises BadRequest when it is none, or nests deeper than MAXIMUM_DEPTH."""
-    if body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH and _depth(body) > MAXIMUM_DEPTH:
-        raise BadRequest.of(f"the JSON nests deeper than {MAXIMUM_DEPTH} levels", code="too-long")
     try:
-        return orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadRequest.of(f"not valid JSON: line {error.lineno}, column {error.colno}", code="structure") from None
+    if body.count(b"[") + body.count(b"{") > MAXIMUM_DEPTH and _deeper(body, MAXIMUM_DEPTH):
+        raise BadRequest.of(f"the JSON nests deeper than {MAXIMUM_DEPTH} levels", code="too-long")
+    return parsed
 
 
 def dump(resource: Any, *, indent: bool = False) -> bytes:
@@ -125,6 +135,9 @@ def _value_end(body: bytes, at: int) -> int:
         return _STRING.match(body, at).end()  # type: ignore[union-attr]
     if first not in b"{[":
         return _SCALAR.match(body, at).end()  # type: ignore[union-attr]
+    whole = _VALUE.match(body, at)
+    if whole:
+        return whole.end()
     depth = 0
     for match in _NESTED.finditer(body, at):
         character = match[0][:1]
@@ -164,6 +177,14 @@ def stamp(body: bytes, identifier: str, version: int, updated: datetime) -> byte
         out += [body[last:start], text]
         last = end
     return b"".join(out) + body[last:]
+
+
+def stamped(resource: Mapping[str, Any], identifier: str, version: int, updated: datetime) -> bytes:
+    """As `stamp`, for a resource that was never bytes: there is no text to keep, so it is written once."""
+    marks = {"versionId": str(version), "lastUpdated": instant(updated)}
+    meta = {**(resource.get("meta") or {}), **marks}
+    first = {"resourceType": resource["resourceType"], "id": identifier, "meta": meta}
+    return dump(first | {name: value for name, value in resource.items() if name not in first})
 
 
 def _edits_of_meta(body: bytes, start: int, marks: Mapping[str, bytes]) -> list[tuple[int, int, bytes]]:

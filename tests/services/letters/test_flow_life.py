@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.services.letters.ward import SECRETARY, Ward
-from varde.fhir.errors import NotFound
+from varde.edges.registers.embedded import Register, set_reachable
+from varde.fhir.errors import Conflict, NotFound, Unavailable
 from varde.services.letters import flow, home_cards, keeping, opening
 from varde.services.letters.reconciling import checks
 from varde.services.letters.rules import NotAllowed, State
@@ -264,3 +265,21 @@ def test_every_problem_of_a_letter_has_words_for_staff() -> None:
 
     assert set(PROBLEMS_OF_A_LETTER) == set(PROBLEMS)
     assert opening.ON_A_PAGE > 0
+
+
+async def test_what_is_too_late_or_away_is_told_as_such(ward: Ward) -> None:
+    (one,) = await ward.add()
+    await ward.send([one])
+    letter = await ward.letter(one)
+    await flow.open_letter(ward.platform, await ward.patient(one), letter.id)
+    staff, scope = ShownToStaff(ward.platform), await ward.staff()
+    with pytest.raises(Conflict):
+        await staff.withdraw(scope, letter.id, "For sent")
+    with pytest.raises(Conflict):
+        await staff.mark_returned(scope, letter.id)
+    with pytest.raises(NotFound):
+        await staff.send(scope, Order("summons", {}, ["nobody"]), "empty")
+    async with ward.platform.database.connection() as connection:
+        await set_reachable(connection, Register.PERSON, False)
+    with pytest.raises(Unavailable):
+        await staff.look_over(scope, Order("summons", {}, [one.appointment]), language="nb")

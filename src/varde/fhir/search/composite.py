@@ -1,7 +1,8 @@
 """Composite parameters: values that belong together, as `code-value-quantity` of an Observation and its components.
 
 A component's value is indexed in the table of its own kind, under a key made of the element that holds the pair
-and the code of the pair's token. So a pair is found by one probe, and never put together from two elements. Pure.
+and the pair's token, once by its code alone and once with its system. So a pair is found by one probe, and never put
+together from two elements. Pure.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ def extract_composites(resource_type: str, resource: Mapping[str, Any], rows: In
                 getattr(rows, table).extend(getattr(scratch, table))
 
 
+def qualified(system: int, code: str) -> str:
+    """How a code of the system with this key is named in the key of a pair."""
+    return f"{system}|{code}"
+
+
 def keys_of(parameter: SearchParameter, number: int, code: str) -> list[int]:
     """The keys under which component `number` of a composite stands for token `code`."""
     return [composite_key(base["name"], base["components"][number]["expression"], code) for base in parameter.bases]
@@ -71,7 +77,7 @@ def _codes(token: Any, holder: Any, resource: Mapping[str, Any]) -> set[str]:
     scratch = IndexRows()
     for handler, value in _found(token, holder, resource):
         handler(scratch, 0, value)
-    return {code for _, _, code in scratch.tokens}
+    return {name for _, system, code in scratch.tokens for name in (code, qualified(system, code))}
 
 
 def _found(component: Any, holder: Any, resource: Mapping[str, Any]) -> Iterator[tuple[Callable[..., None], Any]]:
