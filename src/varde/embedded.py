@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 _USER = "varde_postgres"
+_SOCKET = ".s.PGSQL.5432"
 _GONE_SECONDS = 30
 
 _CONFIGURATION = """
@@ -72,6 +73,10 @@ class EmbeddedPostgres:
             )  # fmt: skip
             (self._cluster / "postgresql.auto.conf").write_text(_CONFIGURATION)
             self._own(self._cluster / "postgresql.auto.conf")
+        if self.running() and not (self._socket / _SOCKET).exists():
+            # On its way down, or its socket was swept out of /tmp: of no use to anybody.
+            self.stop()
+            self._socket.mkdir(mode=0o700, exist_ok=True)
         self._own(self._socket)
         if not self.running():
             # A killed machine leaves a pid file behind; pg_ctl sees through it, and so do we.
@@ -82,7 +87,11 @@ class EmbeddedPostgres:
         """Stop the server, if it runs, and wait until it is gone; `mode` as pg_ctl's (smart, fast, immediate)."""
         if self.running():
             server = self._server()
-            self._run("pg_ctl", "-w", "-m", mode, "stop")
+            try:
+                self._run("pg_ctl", "-w", "-m", mode, "stop")
+            except RuntimeError:
+                if self.running():
+                    raise
             # pg_ctl sees the pid file go, a moment before the process: a server started in between would find the
             # former's memory in use.
             deadline = time.monotonic() + _GONE_SECONDS
