@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
 
-.PHONY: run setup check test lock
+.PHONY: run setup check test bench lock
 
 # Everything on this machine, at http://127.0.0.1:8000 (VARDE_PORT), with its data in data/ (VARDE_DATA).
 run: setup
@@ -51,6 +51,15 @@ test: setup
 	  [ -x /usr/sbin/sshd ] || { mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/ssh.service; }; \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; }
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Each also starts alone, with --help. They say what they measured; the load, Varde and PostgreSQL share the machine.
+bench: setup
+	command -v wrk >/dev/null && command -v pgbench >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] || { echo "The benchmarks need wrk and pgbench: install wrk and postgresql-contrib as root" >&2; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q wrk postgresql-contrib; }
+	$(BIN)/python bench/work.py
+	$(BIN)/python bench/letters_batch.py --letters 10000
+	$(BIN)/python bench/fhir.py
 
 lock: setup
 	uv=$$(command -v uv || echo .uv/bin/uv); \

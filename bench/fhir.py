@@ -137,7 +137,8 @@ class Server:
         if profile:
             told["BENCH_PROFILE"] = profile
         command = ["granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws", "--workers", str(processes),
-                   "--port", str(self.port), "--log-level", "warning", "--factory", "bench.fhir_server:application"]  # fmt: skip
+                   "--port", str(self.port), "--log-level", "warning",
+                   "--factory", "bench.fhir_server:application"]  # fmt: skip
         self.process = subprocess.Popen([str(Path(sys.executable).parent / command[0]), *command[1:]],
                                         env=os.environ | told, start_new_session=True)  # fmt: skip
         claims = {"kind": "system", "name": "bench", "scope": "system/*.*"}
@@ -257,7 +258,8 @@ def bare(server: EmbeddedPostgres, folder: Path, seconds: int, connections: int)
     }
     database = server.url("bench")
     subprocess.run(["psql", database, "-qc", "create table if not exists bare (id bigserial primary key, body bytea);"
-                    "insert into bare (body) select repeat('x', 1000)::bytea from generate_series(1, 1000)"], check=True)  # fmt: skip
+                    "insert into bare (body) select repeat('x', 1000)::bytea from generate_series(1, 1000)"],
+                   check=True)  # fmt: skip
     found = {}
     for name, text in scripts.items():
         (folder / "script.sql").write_text(text)
@@ -370,8 +372,8 @@ def main() -> None:
         results = steps(server, ids, chosen, folder)
         print(table([*results, Result("load", rate)], bare(postgres, folder, 5, chosen.connections)))
         print(
-            f"server: {chosen.processes} processes; {chosen.patients} patients with {chosen.observations} observations; "
-            f"{chosen.connections} connections"
+            f"server: {chosen.processes} processes; {chosen.patients} patients with {chosen.observations} observations;"
+            f" {chosen.connections} connections"
         )
         print(f"after: load {os.getloadavg()[0]:.1f}, {gauge():,.0f}k SHA-256 a second")
     finally:

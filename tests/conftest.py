@@ -11,12 +11,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 
 from tests.demo_server import DemoServer, running
 from varde.clock import SetClock
 from varde.db import Database, ensure_database, migrate
 from varde.embedded import EmbeddedPostgres
+
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):  # There the same change gives the same answer; new cases are looked for by those who develop.
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

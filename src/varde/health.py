@@ -11,6 +11,7 @@ import orjson
 from varde.app import House
 from varde.db import migrations
 from varde.observe import exposition
+from varde.services.improvement import alarms
 from varde.work import presence, summary
 
 Labels = tuple[tuple[str, str], ...]
@@ -53,18 +54,27 @@ class Health:
         }
 
     async def _gauges(self) -> Mapping[str, tuple[str, Mapping[Labels, float]]]:
-        """Jobs and outbox as they stand in the database: the same from whichever process is asked."""
+        """Jobs, outbox and journeys as they stand in the database: the same from whichever process is asked."""
         try:
             async with self._platform.database.connection() as connection:
                 jobs = await summary.jobs(connection, self._platform.clock.now())
                 edges = await summary.edges(connection)
                 working = await presence.count(connection)
+                passed, age = await alarms.gauges(self._platform, connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return {"varde_database_up": ("Whether the database answers", {(): 0.0})}
         states = ("waiting", "sent", "received", "failed", "unknown")
         return {
             "varde_database_up": ("Whether the database answers", {(): 1.0}),
             "varde_workers": ("Worker processes alive", {(): float(working)}),
+            "varde_journey_passed": (
+                "Whether a journey's last run passed (IMP-05)",
+                {(("journey", name),): float(well) for name, well in passed.items()},
+            ),
+            "varde_journey_age_seconds": (
+                "Time since a journey's last run",
+                {(("journey", name),): seconds for name, seconds in age.items()},
+            ),
             "varde_jobs_waiting": ("Jobs that wait", {(("kind", one.kind),): float(one.waiting) for one in jobs}),
             "varde_jobs_overdue": (
                 "Jobs that should have run long ago",

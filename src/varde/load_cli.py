@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from varde.app import build
-from varde.fhir import load as loading
 from varde.settings import Settings, settings
-from varde.trust import grounds
-from varde.trust.access import Access
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from varde.fhir import load as loading
 
 
 def load(
@@ -35,6 +34,8 @@ def load(
 
     Ends with 1 when something was refused.
     """
+    from rich.console import Console
+
     chosen = settings()
     console = Console(stderr=True)
     with report.open("w", encoding="utf-8") as file:
@@ -52,6 +53,14 @@ def load(
 async def _load(
     chosen: Settings, paths: Sequence[Path], report: TextIO, console: Console, *, again: bool
 ) -> loading.Progress:
+    # Only here: the other commands need not wait for all of the house.
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from varde.app import build
+    from varde.fhir import load as loading
+    from varde.trust import grounds
+    from varde.trust.access import Access
+
     house = build(chosen, process="load", connections=4)
     gate = Access(house.platform.store, house.platform.clock, house.log).for_system("load", grounds.RECORD_SYSTEM)
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from varde.demo import places
-from varde.demo.people import REGION, Human, Resource, patient, practitioner
+from varde.demo.people import Human, Resource, patient, practitioner
 from varde.demo.registers import contact, registered
 from varde.edges.registers.embedded import fill as fill_registers
 from varde.fhir.gate import Gate
@@ -16,7 +16,7 @@ from varde.fhir.keys import resource_key
 from varde.fhir.store import Store
 from varde.trust.access import ROLE_SYSTEM, note_portal_use
 from varde.trust.login import PID, STAFF_HPR
-from varde.trust.persons import ENH, make_number
+from varde.trust.persons import RESH, make_number
 from varde.work.journey import Probe
 
 UNIT = "varde-provestasjon"
@@ -40,7 +40,8 @@ def _human(identifier: str, born: date, individual: int, given: str, **more: Any
 
 
 # Nobody else in the region is born so long ago.
-DIGITAL = _human("varde-probe-digital", date(1901, 1, 2), 100, "Digital", mobile="+4799999901")
+# Told by e-mail, which may go at any hour and as often as the journeys run: an SMS may not (LET-22).
+DIGITAL = _human("varde-probe-digital", date(1901, 1, 2), 100, "Digital", email="prove@example.no")
 PAPER = _human("varde-probe-paper", date(1901, 1, 3), 100, "Papir", user=False)
 PROBE = Probe(UNIT, LOCATION, "8199999", DIGITAL.number, PAPER.number)
 
@@ -51,10 +52,10 @@ def resources() -> list[Resource]:
     unit = {
         "resourceType": "Organization",
         "id": UNIT,
-        "identifier": [{"system": ENH, "value": "999999999"}],
+        "identifier": [{"system": RESH, "value": "999999"}],
         "active": True,
         "name": _UNIT_NAME,
-        "partOf": {"reference": f"Organization/{REGION}"},
+        "partOf": {"reference": f"Organization/{places.TRUSTS[0].key}"},
         "telecom": [{"system": "phone", "value": "+47 77 00 00 00"}],
     }
     room = {
@@ -78,13 +79,13 @@ def resources() -> list[Resource]:
 
 
 async def place(store: Store, gate: Gate) -> None:
-    """Put them into the store and the registers, unless they are there; the one who uses the portal uses it now."""
+    """Put them into the store, unless they are there, and into the registers; the one of the portal uses it now."""
     async with store.transaction() as connection:
         known = await store.read_many(gate, "Organization", [UNIT], connection=connection)
         if not known:
             await store.write_many(gate, resources(), connection=connection)
-            people = (DIGITAL, PAPER)
-            await fill_registers(connection, [registered(h) for h in people], {h.number: contact(h) for h in people})
+        people = (DIGITAL, PAPER)
+        await fill_registers(connection, [registered(h) for h in people], {h.number: contact(h) for h in people})
         await note_portal_use(connection, resource_key("Patient", DIGITAL.id), store.clock.now())
 
 

@@ -40,7 +40,7 @@ STATE = "demo.json"
 """In the data folder: which demo this is, for `varde token` and `varde people`."""
 HISTORY = timedelta(days=14)
 """The region is written as if so long ago; its letters come in the days since."""
-_READY_SECONDS = 60
+_READY_SECONDS = 90
 
 
 class CannotStart(Exception):

@@ -109,7 +109,9 @@ class _JsonPatch:
     def _one(self, operation: Any) -> None:
         if not isinstance(operation, dict):
             raise BadRequest.of("an operation of a JSON Patch is an object")
-        kind, parts = str(operation.get("op")), _pointer(operation.get("path"))
+        kind, parts = operation.get("op"), _pointer(operation.get("path"))
+        if not isinstance(kind, str):
+            raise BadRequest.of("an operation of a JSON Patch names what it does in 'op'")
         if kind in {"add", "replace", "test"} and "value" not in operation:
             raise BadRequest.of(f"'{kind}' needs a value")
         if kind == "test":

@@ -179,6 +179,14 @@ def stamp(body: bytes, identifier: str, version: int, updated: datetime) -> byte
     return b"".join(out) + body[last:]
 
 
+def stamped(resource: Mapping[str, Any], identifier: str, version: int, updated: datetime) -> bytes:
+    """As `stamp`, for a resource that was never bytes: there is no text to keep, so it is written once."""
+    marks = {"versionId": str(version), "lastUpdated": instant(updated)}
+    meta = {**(resource.get("meta") or {}), **marks}
+    first = {"resourceType": resource["resourceType"], "id": identifier, "meta": meta}
+    return dump(first | {name: value for name, value in resource.items() if name not in first})
+
+
 def _edits_of_meta(body: bytes, start: int, marks: Mapping[str, bytes]) -> list[tuple[int, int, bytes]]:
     inside = members(body, start)
     at = {name: (first, end) for name, first, end in inside}

@@ -227,8 +227,10 @@ class Writing(Reading):
         await self._may_keep(gate, connection, versions)
         for version in versions:
             assert version.resource is not None
-            source = version.body if version.body is not None else splice.dump(version.resource)
-            version.body = splice.stamp(source, version.id, version.version, now)
+            if version.body is None:
+                version.body = splice.stamped(version.resource, version.id, version.version, now)
+            else:
+                version.body = splice.stamp(version.body, version.id, version.version, now)
         try:
             # In key order, so that writers of the same new resources wait for one another and never deadlock.
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now)

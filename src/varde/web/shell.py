@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -149,6 +149,8 @@ class Shell:
             "date": _date,
             "time": _time,
             "short": _short,
+            "seconds": _seconds,
+            "share": _share,
             "query": _query,
         }
         return made
@@ -225,6 +227,20 @@ def _time(context: Context, value: datetime) -> str:
 def _short(context: Context, value: datetime) -> str:
     words: Words = context["words"]
     return words.short(value)
+
+
+@pass_context
+def _seconds(context: Context, value: timedelta) -> str:
+    """`0,12 s`."""
+    words: Words = context["words"]
+    return f"{words.number(value.total_seconds(), 2)} s"
+
+
+@pass_context
+def _share(context: Context, value: float) -> str:
+    """A share of one in per cent: `99,9`."""
+    words: Words = context["words"]
+    return words.number(value * 100, 1)
 
 
 def _query(values: Mapping[str, Any]) -> str:

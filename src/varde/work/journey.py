@@ -16,10 +16,11 @@ from varde.work.visitor import Refused, Visitor
 
 
 class JourneyFailed(Exception):
-    """What was seen is not what was expected (IMP-04). Texts tell of no person."""
+    """What was seen is not what was expected (IMP-04). Texts are Norwegian, for everybody to read, and tell of no
+    person."""
 
     def __init__(self, expected: str, seen: str) -> None:
-        super().__init__(f"expected {expected}; seen {seen}")
+        super().__init__(f"ventet {expected}; så {seen}")
         self.expected = expected
         self.seen = seen
 
@@ -80,7 +81,7 @@ class Steps:
             yield
             took = timedelta(seconds=time.monotonic() - started)
             if took > within:
-                raise JourneyFailed(f"at most {within.total_seconds():g} s", f"{took.total_seconds():.1f} s")
+                raise JourneyFailed(f"høyst {_seconds(within)}", _seconds(took))
         except Exception as error:
             failure = as_failure(error)
             took = timedelta(seconds=time.monotonic() - started)
@@ -115,13 +116,17 @@ class Steps:
             raise failure
 
 
+def _seconds(took: timedelta) -> str:
+    return f"{took.total_seconds():.2f} s".replace(".", ",")
+
+
 def as_failure(error: Exception) -> JourneyFailed:
     """Any fault of a step as a failure of the journey, without texts from outside."""
     if isinstance(error, JourneyFailed):
         return error
     if isinstance(error, Refused):
         return JourneyFailed(error.expected, error.seen)
-    return JourneyFailed("no fault", type(error).__name__)
+    return JourneyFailed("ingen feil", type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ _PATIENCE = 20.0
 
 
 class Refused(Exception):
-    """The system answered otherwise than a visitor could go on with. Texts tell of no person."""
+    """The system answered otherwise than a visitor could go on with. Texts are Norwegian and tell of no person."""
 
     def __init__(self, expected: str, seen: str) -> None:
-        super().__init__(f"expected {expected}; seen {seen}")
+        super().__init__(f"ventet {expected}; så {seen}")
         self.expected = expected
         self.seen = seen
 
@@ -60,7 +60,7 @@ class PageSeen:
         for form in self.tree.forms:
             if form.xpath(f".//*[@name='{having}']"):
                 return form
-        raise Refused(f"a form with «{having}»", f"none on the page ({self.status})")
+        raise Refused(f"et skjema med «{having}»", f"ikke noe på siden (svar {self.status})")
 
 
 class Visitor:
@@ -101,7 +101,7 @@ class Visitor:
             fields[button[0]] = [button[1]]
         address = urljoin(page.url, form.get("action") or page.url)
         if urlsplit(address).netloc != urlsplit(self.base).netloc:
-            raise Refused("a form of this site", "one that sends elsewhere")
+            raise Refused("et skjema som sender til Varde", "et som sender et annet sted")
         if str(form.get("method", "get")).lower() == "post":
             return _checked(await self._client.post(address, data=fields), 200)
         return _checked(await self._client.get(address, params=fields), 200)
@@ -112,10 +112,10 @@ class Visitor:
         if choice.has("//form//input[@name='q']"):
             choice = await self.send(choice, "q", {"q": key})
         if not choice.has(f"//button[@name='person'][@value='{key}']"):
-            raise Refused("the person in the provider's list", f"none ({choice.status})")
+            raise Refused("personen i listen ved innlogging", f"ikke der (svar {choice.status})")
         seen = await self.send(choice, "person", {}, ("person", key))
         if seen.path != path:
-            raise Refused("the page that was asked for after the login", "another page")
+            raise Refused("siden som ble bedt om, etter innlogging", "en annen side")
         return seen
 
     async def json(self, method: str, path: str, token: str, body: object = None, status: int = 200) -> Any:
@@ -137,5 +137,5 @@ class Visitor:
 
 def _checked(answer: httpx.Response, status: int) -> PageSeen:
     if answer.status_code != status:
-        raise Refused(f"status {status}", str(answer.status_code))
+        raise Refused(f"svar {status}", f"svar {answer.status_code}")
     return PageSeen(answer)

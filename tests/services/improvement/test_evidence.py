@@ -20,8 +20,9 @@ from varde.clock import SetClock
 from varde.db import Database
 from varde.fhir.store import Store
 from varde.services import Service
-from varde.services.improvement import flow
+from varde.services.improvement import alarms, flow
 from varde.services.improvement.flow import NotSynthetic, Visit
+from varde.services.improvement.runs import Runs
 from varde.services.improvement.status import public_routes
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -30,6 +31,7 @@ from varde.web.build import build
 from varde.web.routes import install
 from varde.web.shell import Shell, TemplateFolder
 from varde.work.journey import Journey, Probe, Steps
+from varde.work.reconcile import Finding
 
 PROBE = Probe("unit", "room", "8199999", "02810199900", "03810199909")
 
@@ -74,7 +76,7 @@ def live_system(seen: list[str], *, broken: bool = False) -> Starlette:
 
 @pytest.fixture
 async def platform(database: Database, clock: SetClock) -> AsyncIterator[Any]:
-    store = Store(database, clock)
+    store = Store(database, clock, [Runs()])
     log = AuditLog(database, clock)
     letters = Service("letters", {"nb": "Brev"}, (1,), journeys=(JOURNEY,))
     yield SimpleNamespace(
@@ -132,6 +134,40 @@ async def test_imp_04_a_failure_says_step_expected_and_seen_and_cleans_up(platfo
     assert (await flow.one(platform, report)) == run
 
 
+async def test_imp_05_people_are_told_at_the_first_failure(platform: Any) -> None:
+    (check,) = alarms.checks(platform)
+
+    async def finding() -> Any:
+        async with platform.database.connection() as connection:
+            return await check.run(connection, platform.clock.now()), await alarms.gauges(platform, connection)
+
+    assert await finding() == (Finding(0), ({}, {})), "what never ran is not called failed"
+    await prove(platform)
+    assert await finding() == (Finding(0), ({"hello": True}, {"hello": 0.0}))
+    platform.clock.advance(timedelta(minutes=16))
+    assert (await finding())[0] == Finding(1, "hello: not run since 2026-11-24 09:00 UTC")
+    await prove(platform, broken=True)
+    assert await finding() == (Finding(1, "hello: failed 2026-11-24 09:16 UTC"), ({"hello": False}, {"hello": 0.0}))
+
+
+async def test_imp_08_without_its_database_the_page_says_that_nothing_works(platform: Any) -> None:
+    platform.database = Database("postgresql://varde@127.0.0.1:1/away")
+    transport = httpx.ASGITransport(status_app(platform))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for path in ("/status", "/status/hello"):
+            page = await client.get(path, headers={"accept": "text/html"})
+            assert page.status_code == 503 and "Ingen av tjenestene virker akkurat nå" in page.text
+            told = await client.get(path, headers={"accept": "application/json"})
+            assert (told.status_code, told.json()["condition"]) == (503, "down")
+            assert told.headers["retry-after"] == "30" and told.headers["vary"] == "Accept"
+
+
+async def test_an_unknown_journey_is_not_found(platform: Any) -> None:
+    transport = httpx.ASGITransport(status_app(platform))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.get("/status/nothing")).status_code == 404
+
+
 async def test_imp_04_too_slow_is_failed(platform: Any) -> None:
     import asyncio
 
@@ -140,7 +176,7 @@ async def test_imp_04_too_slow_is_failed(platform: Any) -> None:
             await asyncio.sleep(0.05)
 
     _, run = await flow.run(platform, replace(JOURNEY, run=slow), Visit("http://test", PROBE, lambda scopes: ""))
-    assert not run.passed and run.steps[0].expected == "at most 0.02 s"
+    assert not run.passed and run.steps[0].expected == "høyst 0,02 s"
 
 
 async def test_imp_02_a_person_who_could_be_real_is_refused(platform: Any) -> None:
@@ -159,9 +195,20 @@ async def test_a_fault_outside_every_step_is_evidence_too(platform: Any) -> None
 
 @pytest.mark.browser
 async def test_axe_finds_nothing_on_the_status_pages(platform: Any) -> None:
-    await prove(platform)
-    async with chromium() as browser, serving(status_app(platform)) as base:
-        context = await browser.new_context()
-        wrong = await inspect(context, f"{base}/status") + await inspect(context, f"{base}/status/hello")
-        await context.close()
+    app = status_app(platform)
+    wrong: list[str] = []
+    async with chromium() as browser, serving(app) as base:
+        for broken in (False, True):
+            await prove(platform, broken=broken)
+            for scheme in ("light", "dark"):
+                context = await browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+                for path in ("/status", "/status/hello"):
+                    wrong += await inspect(context, base + path)
+                await context.close()
+        platform.database = Database("postgresql://varde@127.0.0.1:1/away")
+        async with serving(status_app(platform)) as away:
+            context = await browser.new_context()
+            found = await inspect(context, f"{away}/status")
+            wrong += [fault for fault in found if ": 503" not in fault and "status of 503" not in fault]
+            await context.close()
     assert wrong == []

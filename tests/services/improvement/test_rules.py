@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varde.services.improvement.model import from_fhir, to_fhir
-from varde.services.improvement.rules import Condition, Day, condition, delivered, since, together, worst
+from varde.services.improvement.model import from_fhir, outcome_of, to_fhir
+from varde.services.improvement.rules import Condition, Day, condition, delivered, together, worst
 from varde.work.journey import Run, Step
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -51,12 +52,6 @@ def test_imp_01_a_service_is_never_better_than_its_worst_path(conditions: list[C
     assert Condition.DOWN not in conditions or found is Condition.DOWN
 
 
-def test_imp_05_since_is_the_first_of_the_unbroken_row() -> None:
-    row = [run(ago=timedelta(minutes=m), passed=ok) for m, ok in ((1, False), (6, False), (11, True), (16, False))]
-    assert since(row, Condition.DOWN) == NOW - timedelta(minutes=6)
-    assert since([], Condition.UNKNOWN) is None
-
-
 def days(shares: Sequence[tuple[int, int]]) -> list[Day]:
     return [Day(TODAY - timedelta(days=back), runs, failed) for back, (runs, failed) in enumerate(shares)]
 
@@ -68,6 +63,8 @@ def days(shares: Sequence[tuple[int, int]]) -> list[Day]:
         ({"a": days([(288, 0)] * 7)}, True),
         ({"a": days([(288, 0)] * 6)}, False),
         ({"a": days([(288, 0)] * 6 + [(0, 0)])}, False),
+        ({"a": days([(0, 0)] + [(288, 0)] * 7)}, True),
+        ({"a": days([(0, 0)] * 2 + [(288, 0)] * 7)}, False),
         ({"a": days([(288, 2)] * 7)}, True),
         ({"a": days([(288, 4)] * 7)}, False),
         ({"a": days([(288, 0)] * 7), "b": days([(288, 30)] * 7)}, False),
@@ -102,3 +99,20 @@ def test_a_report_reads_back_as_the_run_it_came_from(made: list[Step]) -> None:
     report = to_fhir(original)
     validate(report)
     assert from_fhir(report) == original
+    assert outcome_of(report) == ("letters-digital", NOW, all(step.passed for step in made))
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"testScript": {"identifier": {"system": "https://example.org", "value": "letters-digital"}}},
+        {"testScript": {"reference": "TestScript/1"}},
+        {"extension": []},
+        {"issued": "2026-11"},
+        {"test": [{"name": "x", "action": []}]},
+    ],
+)
+def test_a_report_that_no_journey_left_is_no_evidence(spoilt: dict[str, Any]) -> None:
+    step = Step("Et steg", timedelta(seconds=1), timedelta(seconds=5), True)
+    report = to_fhir(Run("letters-digital", "letters", NOW, "0.1.0", (step,)))
+    assert outcome_of(report) is not None and outcome_of(report | spoilt) is None

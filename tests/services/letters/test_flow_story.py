@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -53,6 +53,17 @@ async def test_the_whole_story(ward: Ward) -> None:
     await ward.later(timedelta(days=30))
     assert len(await ward.printed()) == 9
     assert await ward.problems() == []
+
+
+async def test_let_22_one_opened_at_night_is_not_told_of_in_the_morning(ward: Ward) -> None:
+    ward.clock.set(datetime(2026, 11, 24, 21, 30, tzinfo=UTC))
+    opened, unopened = await ward.add(2)
+    await ward.send([opened, unopened])
+    assert await ward.notify.arrived() == []
+    (letter,) = await ward.letters(of=opened)
+    await flow.open_letter(ward.platform, await ward.patient(opened), letter.id)
+    await ward.later(timedelta(hours=12))
+    assert [one.notification.to for one in await ward.notify.arrived()] == [unopened.mobile]
 
 
 async def test_let_50_each_change_has_time_cause_and_actor(ward: Ward) -> None:

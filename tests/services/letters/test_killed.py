@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.services.letters import killed_worker
 from tests.services.letters.killed_worker import PACE, STEPS
 from tests.services.letters.ward import Someone, Ward, ward_on
@@ -56,6 +58,7 @@ async def killed(process: Any) -> None:
     assert process.exitcode == -9
 
 
+@pytest.mark.slow
 async def test_a_hundred_kills_print_every_letter_once(database: Database, database_url: str, tmp_path: Path) -> None:
     clock, dice = MovableClock(tmp_path / "clock"), random.Random(56)
     nursery = Nursery(database_url, tmp_path)

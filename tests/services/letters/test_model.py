@@ -37,7 +37,7 @@ def any_letter(draw: random.Random) -> Letter:
         id=model.letter_id(unit, text(), patient),
         key=text(),
         state=draw.choice(list(State)),
-        subject=Party(f"Patient/{patient}", text()),
+        subject=Party(f"Patient/{patient}", draw.choice(["", text()])),
         unit=Party(f"Organization/{unit}", text()),
         recipients=tuple(Party(f"Patient/{new_id()}", text()) for _ in range(draw.randint(1, 2))),
         title=text(),
@@ -63,7 +63,10 @@ def any_letter(draw: random.Random) -> Letter:
         replaced_by=sometimes(new_id()),  # type: ignore[arg-type]
         withdrawn_reason=draw.choice(["", text()]),
         archived=bool(draw.getrandbits(1)),
-        changes=tuple(Change(draw.choice(list(State)), moment(), "sent", text()) for _ in range(draw.randrange(4))),
+        changes=tuple(
+            Change(draw.choice(list(State)), moment(), "sent", draw.choice(["", text()]))
+            for _ in range(draw.randrange(4))
+        ),
         openings=tuple(Opened(new_id(), text(), moment(), bool(draw.getrandbits(1))) for _ in range(draw.randrange(3))),
     )
 

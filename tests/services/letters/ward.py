@@ -33,9 +33,11 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.persons import HPR, make_number, system_of
 from varde.trust.scope import Scope
-from varde.work.worker import Worker
+from varde.work.worker import Pace, Worker
 
 OSLO = ZoneInfo("Europe/Oslo")
+PACE = Pace(grace=0.2)
+"""A worker that died is found dead soon."""
 UNIT, OTHER_UNIT, HOSPITAL, TRUST, PLACE = (new_id() for _ in range(5))
 DOCTOR, SECRETARY, STRANGER = "8000001", "8000002", "8000003"
 
@@ -69,7 +71,7 @@ def platform_on(database: Database, clock: Clock, folder: Path) -> tuple[Platfor
 def worker_on(platform: Platform, folder: Path) -> tuple[Worker, EmbeddedPost, EmbeddedNotify]:
     """A worker with the service's jobs and the embedded edges."""
     post, notify = EmbeddedPost(folder / "post", platform.clock), EmbeddedNotify(folder / "notify", platform.clock)
-    worker = Worker(platform.database, platform.clock, handlers(platform), [post, notify], receivers(platform))
+    worker = Worker(platform.database, platform.clock, handlers(platform), [post, notify], receivers(platform), PACE)
     return worker, post, notify
 
 

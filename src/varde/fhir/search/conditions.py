@@ -50,11 +50,16 @@ class Compiler:
         self._aliases += 1
         return f"{letter}{self._aliases}"
 
-    def visible(self, alias: str, resource_type: str | None) -> str:
-        """The row is of the type, is not deleted, and the gate lets it be seen."""
+    def visible(self, alias: str, resource_type: str | None, *, found: bool = False) -> str:
+        """The row is of the type, is not deleted, and the gate lets it be seen.
+
+        `found`: the row is found by its key, and the type only checked: the cast keeps the planner from walking all
+        of a type for each key, as it does while its statistics know of no row of that type.
+        """
         parts = [f"not {alias}.deleted"]
         if resource_type is not None:
-            parts.insert(0, f"{alias}.type = {self.parameters.add(type_number(resource_type))}::smallint")
+            number = self.parameters.add(type_number(resource_type))
+            parts.insert(0, f"{alias}.type::int = {number}::int" if found else f"{alias}.type = {number}::smallint")
         predicate = self.gate.predicate(alias, resource_type, self.parameters)
         if predicate != "true":
             parts.append(f"({predicate})")

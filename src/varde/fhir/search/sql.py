@@ -88,10 +88,10 @@ def compile_search(
     compiler = Compiler(gate, parameters, now)
     patient, implied = _single_patient(search)
     placed = None if patient is None else f"{parameters.add(patient)}::bigint"
-    where = [compiler.visible("r", search.resource_type)]
     conditions = [condition for condition in search.conditions if condition is not implied]
     source, date, rid = "resource r", "r.date", "r.rid"
     driver = _driver(search, conditions, counting)
+    where = [compiler.visible("r", search.resource_type, found=driver is not None)]
     if driver is not None:
         conditions.remove(driver)
         source, date, rid = "index_token t join resource r on r.rid = t.rid", "t.date", "t.rid"

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from varde.services import Service
+from varde.services.improvement.alarms import checks
 from varde.services.improvement.operations import Queues
 from varde.services.improvement.operator import operator_routes
+from varde.services.improvement.runs import Runs
 from varde.services.improvement.status import public_routes
 
 if TYPE_CHECKING:
@@ -31,5 +33,7 @@ SERVICE = Service(
     deliverables=(8,),
     operator_routes=_operator_routes,
     public_routes=public_routes,
+    projections=(Runs(),),
+    checks=checks,
     templates=("varde.services.improvement", "templates"),
 )

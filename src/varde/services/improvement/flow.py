@@ -5,17 +5,15 @@ Evidence is read with a scope of the house's own, so that the public page needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from varde.clock import OSLO, today
 from varde.fhir.model import Stored
 from varde.services.improvement.model import JOURNEY, from_fhir, to_fhir
-from varde.services.improvement.rules import UPTIME_DAYS, Day
 from varde.trust import grounds
 from varde.trust.persons import is_synthetic
 from varde.work.journey import Journey, Probe, Run, Steps, walk
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 LEAP = timedelta(seconds=30)
 """A clock that gained more than this during a run was moved."""
 TRIES = 3
-RECENT = 50
-"""Runs that are looked back at to say since when."""
 
 
 class NotSynthetic(ValueError):
@@ -67,11 +63,17 @@ async def run(platform: Platform, journey: Journey, visit: Visit) -> tuple[str, 
     return written.stored.id, ended
 
 
-async def last_runs(platform: Platform, journey: str, most: int = RECENT) -> Sequence[tuple[str, Run]]:
+async def last_runs(platform: Platform, journey: str, most: int = 1) -> Sequence[tuple[str, Run]]:
     """(report's id, run) of a journey, newest first."""
     query = [("testscript:identifier", f"{JOURNEY}|{journey}"), ("_sort", "-issued"), ("_count", str(most))]
     page = await platform.store.search(_scope(platform), "TestReport", query)
     return [(found.id, _read(found)) for found in page.matches]
+
+
+async def runs_of(platform: Platform, reports: Sequence[str]) -> Mapping[str, Run]:
+    """Runs by their reports' ids."""
+    found = await platform.store.read_many(_scope(platform), "TestReport", reports)
+    return {report: _read(stored) for report, stored in found.items()}
 
 
 async def one(platform: Platform, report: str) -> Run:
@@ -81,42 +83,3 @@ async def one(platform: Platform, report: str) -> Run:
 
 def _read(found: Stored) -> Run:
     return from_fhir(found.resource)
-
-
-class Evidence:
-    """How many runs were green, day by day. Days that are over are counted once and remembered."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._over: dict[tuple[str, date], Day] = {}
-
-    async def days(self, journey: str) -> Sequence[Day]:
-        """The last days of a journey, oldest first, today last."""
-        now = today(self._platform.clock)
-        return [await self._day(journey, now - timedelta(days=back), now) for back in range(UPTIME_DAYS - 1, -1, -1)]
-
-    async def _day(self, journey: str, day: date, now: date) -> Day:
-        known = self._over.get((journey, day))
-        if known is not None:
-            return known
-        runs = await self._count(journey, day)
-        failed = await self._count(journey, day, ("result", "fail")) if runs else 0
-        found = Day(day, runs, failed)
-        if day < now:
-            self._over[journey, day] = found
-        return found
-
-    async def _count(self, journey: str, day: date, *more: tuple[str, str]) -> int:
-        query = [
-            ("testscript:identifier", f"{JOURNEY}|{journey}"),
-            ("issued", f"ge{_midnight(day)}"),
-            ("issued", f"lt{_midnight(day + timedelta(days=1))}"),
-            ("_summary", "count"),
-            *more,
-        ]
-        page = await self._platform.store.search(_scope(self._platform), "TestReport", query)
-        return page.total or 0
-
-
-def _midnight(day: date) -> str:
-    return datetime.combine(day, time(), OSLO).isoformat()

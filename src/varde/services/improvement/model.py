@@ -64,6 +64,17 @@ def from_fhir(report: Mapping[str, Any]) -> Run:
     )
 
 
+def outcome_of(report: Mapping[str, Any]) -> tuple[str, datetime, bool] | None:
+    """(journey, when, whether it passed) of a TestReport that a journey left; None for another's."""
+    if report.get("testScript", {}).get("identifier", {}).get("system") != JOURNEY:
+        return None
+    try:
+        run = from_fhir(report)
+    except (LookupError, TypeError, ValueError):
+        return None
+    return (run.journey, run.at, run.passed) if run.at.tzinfo is not None else None
+
+
 def _step(test: Mapping[str, Any]) -> Step:
     return Step(
         text=str(test.get("name", "")),

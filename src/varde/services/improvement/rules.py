@@ -30,9 +30,14 @@ class Condition(StrEnum):
 _WORST_FIRST = (Condition.DOWN, Condition.UNKNOWN, Condition.SLOW, Condition.GREEN)
 
 
+def pause(every: timedelta) -> timedelta:
+    """How long a time without a run is no evidence (IMP-08)."""
+    return every * STALE
+
+
 def condition(last: Run | None, every: timedelta, now: datetime) -> Condition:
     """What the last run of one journey says (IMP-04, IMP-08)."""
-    if last is None or now - last.at > every * STALE:
+    if last is None or now - last.at > pause(every):
         return Condition.UNKNOWN
     if not last.passed:
         return Condition.DOWN
@@ -42,19 +47,6 @@ def condition(last: Run | None, every: timedelta, now: datetime) -> Condition:
 def worst(conditions: Sequence[Condition]) -> Condition:
     """A service is as well as its worst path; without any path nobody knows (IMP-01)."""
     return next((one for one in _WORST_FIRST if one in conditions), Condition.UNKNOWN)
-
-
-def since(runs: Sequence[Run], now_is: Condition) -> datetime | None:
-    """Since when a journey has been as it is: the oldest of the unbroken row of like runs. `runs`: newest first."""
-    if now_is is Condition.UNKNOWN or not runs:
-        return runs[0].at if runs else None
-    well = runs[0].passed
-    found = runs[0].at
-    for run in runs:
-        if run.passed is not well:
-            break
-        found = run.at
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +85,12 @@ def together(journeys: Sequence[Sequence[Day]]) -> list[Day]:
 
 def delivered(journeys: Mapping[str, Sequence[Day]], today: date) -> bool:
     """Whether the evidence calls a deliverable delivered: each of its journeys ran on each of the last days, green
-    on nearly all runs (IMP-09)."""
+    on nearly all runs (IMP-09). A day that has just begun, without a run, is not one of them."""
     if not journeys:
         return False
-    wanted = {today - timedelta(days=back) for back in range(DELIVERED_DAYS)}
     for days in journeys.values():
+        begun = any(one.runs for one in days if one.day == today)
+        wanted = {today - timedelta(days=back + (not begun)) for back in range(DELIVERED_DAYS)}
         recent = [one for one in days if one.day in wanted]
         if {one.day for one in recent if one.runs} != wanted:
             return False

@@ -4,13 +4,16 @@ deliverables, delivered or not by evidence alone (IMP-09). `/status/{journey}` s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from varde.fhir.errors import NotFound
+from varde.fhir.errors import NotFound, Unavailable
 from varde.services.improvement.deliverables import SERVICE_TITLES
 from varde.services.improvement.rules import Condition
 from varde.services.improvement.situation import JourneyState, Situation, State
@@ -19,6 +22,7 @@ from varde.web.shell import Shell, language_of, render
 if TYPE_CHECKING:
     from varde.services import Platform
 
+_log = structlog.get_logger("varde.status")
 _ = str  # marks messages for extraction
 
 WORDS: Mapping[Condition, tuple[str, str]] = {
@@ -33,7 +37,10 @@ ALL: Mapping[Condition, str] = {
     Condition.DOWN: _("Noe virker ikke akkurat nå"),
     Condition.UNKNOWN: _("Vi vet ikke om alt virker akkurat nå"),
 }
-HEADERS = {"Cache-Control": "no-cache"}
+HEADERS = {"Cache-Control": "no-cache", "Vary": "Accept"}
+AGAIN_SECONDS = "30"
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable)
+"""How a database that is away is met."""
 
 
 def wants_json(request: Request) -> bool:
@@ -47,10 +54,14 @@ def public_routes(platform: Platform) -> Sequence[BaseRoute]:
     situation = Situation(platform)
 
     async def status(request: Request) -> Response:
-        state = await situation.now()
+        try:
+            state = await situation.now()
+        except AWAY as fault:
+            _log.warning("status.away", fault=type(fault).__name__)
+            return _away(request, platform.clock.now())
         if wants_json(request):
             return JSONResponse(as_json(state), headers=HEADERS)
-        return render(
+        return _page(
             request,
             "improvement/status.html",
             state=state,
@@ -63,7 +74,11 @@ def public_routes(platform: Platform) -> Sequence[BaseRoute]:
         )
 
     async def journey(request: Request) -> Response:
-        state = await situation.now()
+        try:
+            state = await situation.now()
+        except AWAY as fault:
+            _log.warning("status.away", fault=type(fault).__name__)
+            return _away(request, platform.clock.now())
         name = request.path_params["journey"]
         found = next((j for one in state.services for j in one.journeys if j.journey.name == name), None)
         if found is None:
@@ -72,7 +87,7 @@ def public_routes(platform: Platform) -> Sequence[BaseRoute]:
             return JSONResponse(_journey(found), headers=HEADERS)
         shell: Shell = request.app.state.shell
         language = language_of(request)
-        return render(
+        return _page(
             request,
             "improvement/status_journey.html",
             found=found,
@@ -82,6 +97,26 @@ def public_routes(platform: Platform) -> Sequence[BaseRoute]:
         )
 
     return [Route("/status", status), Route("/status/{journey}", journey)]
+
+
+def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+    response = render(request, template, status_code=status, **values)
+    response.headers["Vary"] = "Accept, Cookie"
+    return response
+
+
+def _away(request: Request, now: datetime) -> Response:
+    """Without its database the house can do nothing, and says so itself (IMP-06, IMP-08)."""
+    if wants_json(request):
+        body = {
+            "at": now.isoformat(), "condition": Condition.DOWN.value, "why": "the database does not answer",
+            "services": [], "deliverables": [],
+        }  # fmt: skip
+        response: Response = JSONResponse(body, 503, HEADERS)
+    else:
+        response = _page(request, "improvement/status_away.html", 503)
+    response.headers["Retry-After"] = AGAIN_SECONDS
+    return response
 
 
 def as_json(state: State) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -21,6 +21,8 @@ from varde.work.visitor import PageSeen, Visitor
 _SCOPES = "system/Patient.rs system/Appointment.cruds system/Communication.rds system/Organization.rs"
 _TEMPLATE = "summons"
 _SOON = timedelta(seconds=30)
+_LONGEST = timedelta(minutes=30)
+"""No run lasts so long."""
 _UNTIL = timedelta(days=21)
 """From now to the appointment: far enough that no rule shortens the way (LET-05)."""
 _VALUES = {"felt-preparation": "Ta med listen over medisinene dine."}
@@ -41,7 +43,7 @@ class _Record:
         found = await self._visitor.look_up(
             "/fhir/Patient", self._token(), {"identifier": f"{system_of(number)}|{number}"}
         )
-        self._steps.expect(len(found.get("entry", ())) == 1, "one synthetic patient", len(found.get("entry", ())))
+        self._steps.expect(len(found.get("entry", ())) == 1, "én prøvepasient", len(found.get("entry", ())))
         start = self._steps.clock.now().replace(minute=0, second=0, microsecond=0) + _UNTIL
         patient = found["entry"][0]["resource"]["id"]
         made = await self._visitor.json(
@@ -63,11 +65,20 @@ class _Record:
         )  # fmt: skip
         return str(made["id"])
 
-    async def letters(self, appointment: str) -> list[dict[str, Any]]:
-        """The letters about an appointment."""
+    async def letters(self, appointment: str, state: State | None = None) -> list[dict[str, Any]]:
+        """The letters about an appointment; those in one state."""
         path = f"/fhir/Communication?based-on=Appointment/{appointment}"
+        path += f"&_tag={STATE}|{state}" if state else ""
         found = await self._visitor.json("GET", path, self._token())
         return [entry["resource"] for entry in found.get("entry", ())]
+
+    async def left_behind(self) -> list[str]:
+        """Appointments of runs that were broken off: of the probe's unit, and older than any run lasts."""
+        path = f"/fhir/Appointment?supporting-info=Organization/{self._steps.probe.unit}&_count=100"
+        found = await self._visitor.json("GET", path, self._token())
+        made = {entry["resource"]["id"]: entry["resource"]["created"] for entry in found.get("entry", ())}
+        before = self._steps.clock.now() - _LONGEST
+        return [one for one, created in made.items() if datetime.fromisoformat(created) < before]
 
     async def forget(self, appointment: str) -> None:
         """Take away the appointment and its letters."""
@@ -95,58 +106,66 @@ async def _until(look: Callable[[], Awaitable[Any]], within: timedelta = _SOON) 
     return found
 
 
+async def _begin(steps: Steps, record: _Record, patient: str) -> str:
+    """The appointment that the letter is about; its id. What a run that was broken off left is taken away first, lest
+    its letter be printed in four days."""
+    for left in await record.left_behind():
+        async with steps.step("Det en avbrutt prøve lot ligge, tas bort"):
+            await record.forget(left)
+    async with steps.step("Journalsystemet oppretter en time"):
+        appointment = await record.appoint(patient)
+        steps.finally_do("Det prøven laget, tas bort", lambda: _forget(steps, appointment))
+    return appointment
+
+
 async def _send(steps: Steps, staff: Visitor, appointment: str, channel: str) -> None:
     """Staff write and send the letter about an appointment, by the pages."""
     async with steps.step("En ansatt logger inn og finner pasienten som skal ha brev", timedelta(seconds=10)):
         page = await staff.log_in("/arbeid", steps.probe.staff)
         page = await staff.get("/arbeid/brev/ny")
-        steps.expect(page.has(f"//input[@name='time'][@value='{appointment}']"), "the appointment in the list", "none")
+        steps.expect(page.has(f"//input[@name='time'][@value='{appointment}']"), "timen i listen", "den er ikke der")
     async with steps.step("Brevet ses over før det sendes, med kanal og grunn", timedelta(seconds=10)):
         page = await staff.send(page, "time", {"time": appointment})
         if page.has(f"//select[@name='mal']/option[@value='{_TEMPLATE}'][not(@selected)]"):
             page = await staff.send(page, "mal", {"mal": _TEMPLATE}, ("gjor", "vis"))
         fields = {name: text for name, text in _VALUES.items() if page.has(f"//*[@name='{name}']")}
         page = await staff.send(page, "mal", fields, ("gjor", "vis"))
-        steps.expect(page.has("//*[contains(@class, 'preview-phone')]"), "a preview of the letter", "none")
-        steps.expect(channel in page.text, f"«{channel}»", "another channel")
+        steps.expect(page.has("//*[contains(@class, 'preview-phone')]"), "en forhåndsvisning av brevet", "ingen")
+        steps.expect(channel in page.text, f"«{channel}»", "en annen vei")
     async with steps.step("Brevet sendes", _SOON):
         page = await staff.send(page, "mal", {}, ("gjor", "send"))
-        steps.expect(page.path.startswith("/arbeid/utsending/"), "the page of the sending", page.status)
+        steps.expect(page.path.startswith("/arbeid/utsending/"), "siden for utsendingen", f"svar {page.status}")
         progress = f"{page.path}/framdrift"
 
         async def finished() -> PageSeen | None:
             seen = await staff.get(progress)
             return seen if "Ferdig: 1 av 1" in seen.text else None
 
-        steps.expect(await _until(finished) is not None, "the letter sent", "not yet")
+        steps.expect(await _until(finished) is not None, "brevet sendt", "ikke ennå")
 
 
 async def digital(steps: Steps) -> None:
     """From the ward to the patient's screen, and back to the ward that it was opened (LET-06, LET-20, LET-58)."""
     async with steps.visitor() as machine, steps.visitor() as staff, steps.visitor() as reader:
         record = _Record(steps, machine)
-        async with steps.step("Journalsystemet oppretter en time"):
-            appointment = await record.appoint(steps.probe.patient)
-            steps.finally_do("Det prøven laget, tas bort", lambda: _forget(steps, appointment))
+        appointment = await _begin(steps, record, steps.probe.patient)
         await _send(steps, staff, appointment, "Digitalt")
-        async with steps.step("Brevet finnes én gang, og varselet er på vei"):
-            letters = await record.letters(appointment)
-            steps.expect(len(letters) == 1, "one letter", len(letters))
+        async with steps.step("Brevet finnes én gang, og varselet er levert", _SOON):
+            letters = await _until(lambda: record.letters(appointment, State.NOTIFIED))
+            steps.expect(len(letters) == 1, "ett brev som er varslet", len(letters))
             letter = letters[0]["id"]
-            told = _state(letters[0]) in {State.SENT, State.NOTIFIED}
-            steps.expect(told, "sent or notified", _state(letters[0]))
         async with steps.step("Pasienten logger inn og ser et ulest brev", timedelta(seconds=10)):
             page = await reader.log_in("/brev", steps.probe.patient)
-            steps.expect(page.has(f"//a[@href='/brev/{letter}'][@data-unread]"), "the letter, unread", "none")
+            steps.expect(page.has(f"//a[@href='/brev/{letter}'][@data-unread]"), "brevet, ulest", "det er ikke der")
         async with steps.step("Pasienten åpner brevet"):
             page = await reader.get(f"/brev/{letter}")
-            steps.expect(page.has("//article//h1"), "the letter's content", "none")
+            steps.expect(page.has("//article//h1"), "innholdet i brevet", "det er ikke der")
         async with steps.step("Brevet kan lastes ned som PDF"):
             pdf = await reader.get(f"/brev/{letter}/pdf")
-            steps.expect(pdf.content.startswith(b"%PDF"), "a PDF", "something else")
+            steps.expect(pdf.content.startswith(b"%PDF"), "en PDF", "noe annet")
         async with steps.step("Den ansatte ser at brevet er åpnet"):
             page = await staff.get(f"/arbeid/brev/{letter}")
-            steps.expect("Åpnet" in page.text, "«Åpnet»", "not yet")
+            steps.expect("Åpnet" in page.text, "«Åpnet»", "ikke ennå")
 
 
 async def paper(steps: Steps) -> None:
@@ -154,20 +173,18 @@ async def paper(steps: Steps) -> None:
     LET-51)."""
     async with steps.visitor() as machine, steps.visitor() as staff:
         record = _Record(steps, machine)
-        async with steps.step("Journalsystemet oppretter en time"):
-            appointment = await record.appoint(steps.probe.paper_patient)
-            steps.finally_do("Det prøven laget, tas bort", lambda: _forget(steps, appointment))
+        appointment = await _begin(steps, record, steps.probe.paper_patient)
         await _send(steps, staff, appointment, "På papir")
         async with steps.step("Brevet skal trykkes"):
             letters = await record.letters(appointment)
-            steps.expect(len(letters) == 1, "one letter", len(letters))
+            steps.expect(len(letters) == 1, "ett brev", len(letters))
             state = _state(letters[0])
-            steps.expect(state in {State.SENT, State.DUE_FOR_PRINT, State.PRINTING}, "due for print", state)
+            steps.expect(state in {State.SENT, State.DUE_FOR_PRINT, State.PRINTING}, "satt til trykking", state)
         if state != State.PRINTING:
             async with steps.step("Den ansatte trekker brevet tilbake før det trykkes"):
                 page = await staff.get(f"/arbeid/brev/{letters[0]['id']}")
                 page = await staff.send(page, "grunn", {"grunn": "Prøve"})
-                steps.expect("Trukket tilbake" in page.text, "«Trukket tilbake»", "something else")
+                steps.expect("Trukket tilbake" in page.text, "«Trukket tilbake»", "noe annet")
 
 
 JOURNEYS = (

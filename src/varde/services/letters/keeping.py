@@ -65,9 +65,11 @@ async def keep(
     others: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write letters, and what goes with them (tasks, flags, documents), in the connection's transaction. Of several
-    that are one resource, such as a patient's one flag, the last is kept."""
+    that are one resource, such as a patient's one flag, the last is kept.
+
+    They are valid by construction (tests/services/letters/test_model.py), and are not validated again."""
     resources = {(one["resourceType"], one["id"]): one for one in (*map(model.to_fhir, letters), *others)}
-    await platform.store.write_many(scope, list(resources.values()), connection=connection)
+    await platform.store.write_many(scope, list(resources.values()), connection=connection, checked=True)
 
 
 def print_key(letter_id: str) -> str:

@@ -318,7 +318,7 @@ def _extensions(letter: Letter) -> list[dict[str, Any]]:
                 {"url": "state", "valueCode": change.state.value},
                 {"url": "at", "valueInstant": instant(change.at)},
                 {"url": "cause", "valueCode": change.cause},
-                {"url": "actor", "valueString": change.actor},
+                *([{"url": "actor", "valueString": change.actor}] if change.actor else []),
             )
         )
     for opening in letter.openings:
@@ -365,7 +365,7 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _change(parts: Mapping[str, Any]) -> Change:
-    return Change(State(parts["state"]), datetime.fromisoformat(parts["at"]), parts["cause"], parts["actor"])
+    return Change(State(parts["state"]), datetime.fromisoformat(parts["at"]), parts["cause"], parts.get("actor", ""))
 
 
 def _opening(extension: Mapping[str, Any]) -> Opened:

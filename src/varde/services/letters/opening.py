@@ -56,8 +56,8 @@ async def unread(platform: Platform, scope: Scope) -> int:
 async def open_letter(platform: Platform, scope: Scope, letter_id: str) -> Letter:
     """The letter, marked as opened by whoever reads it (LET-06); for the same person once. Raises NotFound.
 
-    Waiting reminders and deadlines end; one that waits for the printer is taken out of the batch (LET-07). What was
-    withdrawn is not shown, and reading that it was so opens nothing (LET-51).
+    Waiting notifications, reminders and deadlines end; one that waits for the printer is taken out of the batch
+    (LET-07). What was withdrawn is not shown, and reading that it was so opens nothing (LET-51).
     """
     letter = await keeping.read(platform, scope, letter_id)
     if not letter.shown:
@@ -83,6 +83,8 @@ async def _opened(platform: Platform, connection: Any, letter: Letter, scope: Sc
     opening = Opened(who.key, who.name, now, for_another=scope.acting_for is not None)
     opened = replace(letter, openings=(*letter.openings, opening))
     await jobs.cancel(connection, keeping.waiting_keys(letter.id))
+    # A notification held back for the night (LET-22) would tell of what has been read.
+    await outbox.cancel(connection, "notify", keeping.message_keys(letter.id))
     state = rules.after(letter.state, Action.OPEN)
     if letter.state is State.PRINTING:
         taken_out = await outbox.cancel(connection, "post", [keeping.print_key(letter.id)])

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 """A page in a PDF whose page tree is not compressed, as `pdf.py` makes it."""
 
+CANCELLATION = "cancelled"
+"""Kind of the letters that tell that an appointment is cancelled."""
 PRINT = "letters.print"
 POST = "post"
 
@@ -185,7 +187,9 @@ async def _judged(platform: Platform, connection: Any, letter_ids: Sequence[str]
 
 
 def _changed(letter: Letter, appointment: dict[str, Any] | None) -> bool:
-    """LET-55: the appointment is not as the letter says it."""
+    """LET-55: the appointment is not as the letter says it. One that tells of a cancellation says so itself."""
+    if letter.kind == CANCELLATION:
+        return False
     if appointment is None or appointment.get("status") in NO_LETTER - {"fulfilled"}:
         return True
     return start_of(appointment) != letter.appointment_start

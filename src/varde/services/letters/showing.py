@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from varde.edges.registers import RegisterUnavailable
+from varde.fhir.errors import Conflict, NotFound, Unavailable, Unprocessable
+from varde.fhir.store import ABSENT
 from varde.services.letters import flow, people, rules, sending, waiting
 from varde.services.letters.cases import Case, gather, read_unit
 from varde.services.letters.causes import cause
@@ -73,6 +77,21 @@ SUMMARY = {
 }  # fmt: skip
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Faults of the flow as faults that every page can tell of: too late, incomplete, a register that is away."""
+    try:
+        yield
+    except rules.NotAllowed:
+        raise Conflict.of("the letter is no longer in a state that allows this") from None
+    except flow.EmptyOrder:
+        raise NotFound.of(ABSENT) from None
+    except MissingContent:
+        raise Unprocessable.of("the letter lacks something") from None
+    except RegisterUnavailable as error:
+        raise Unavailable.of("a register is away; try again shortly") from error
+
+
 def opening_of(letter: Letter) -> list[Opening]:
     """Who has opened it (LET-58)."""
     return [Opening(one.name, one.at, one.for_another) for one in letter.openings]
@@ -119,7 +138,7 @@ class ShownToPatients:
         """The letter as PDF, without the envelope's address. It shows the content, so it opens the letter."""
         letter = await flow.open_letter(self._platform, scope, letter_id)
         if letter.state is State.WITHDRAWN:
-            raise rules.NotAllowed(letter.state, Action.OPEN)
+            raise NotFound.of(ABSENT)
         return await asyncio.to_thread(pdf, Document.from_json(letter.document))
 
     async def archive(self, scope: Scope, letter_id: str, archived: bool) -> None:
@@ -185,7 +204,11 @@ class ShownToStaff:
         return [ToCall(one.id, one.patient, one.born, one.start, one.description) for one in found], total
 
     async def look_over(self, scope: Scope, order: Order, *, language: str) -> Draft:
-        """The order before it is sent: faults, ways, and how one of the letters will be."""
+        """The order before it is sent: faults, ways, and how one of the letters will be. Raises Unavailable."""
+        with _told():
+            return await self._looked_over(scope, order, language)
+
+    async def _looked_over(self, scope: Scope, order: Order, language: str) -> Draft:
         chosen = _chosen(order)
         wanted = await sending.ordered(self._platform, scope, order)
         cases = await self._cases(scope, wanted[:COUNTED])
@@ -243,7 +266,11 @@ class ShownToStaff:
         return sending.written(self._platform, case, chosen, order.values, staff_language=language)
 
     async def paper(self, scope: Scope, order: Order) -> bytes:
-        """The shown letter of an order on paper. Raises MissingContent, EmptyOrder."""
+        """The shown letter of an order on paper. Raises Unprocessable, NotFound, Unavailable."""
+        with _told():
+            return await self._paper(scope, order)
+
+    async def _paper(self, scope: Scope, order: Order) -> bytes:
         wanted = [order.shown] if order.shown else (await sending.ordered(self._platform, scope, order))[:1]
         cases = await self._cases(scope, wanted)
         if not cases:
@@ -253,8 +280,9 @@ class ShownToStaff:
         return await asyncio.to_thread(pdf, document, to.recipient if to else None)
 
     async def send(self, scope: Scope, order: Order, key: str) -> str:
-        """Accept the order; the batch's id."""
-        return await flow.send(self._platform, scope, order, key)
+        """Accept the order; the batch's id. Raises NotFound when it reaches nobody."""
+        with _told():
+            return await flow.send(self._platform, scope, order, key)
 
     async def batch(self, scope: Scope, batch_id: str, *, language: str) -> BatchPage:
         """How far a batch has come."""
@@ -287,12 +315,14 @@ class ShownToStaff:
         return await asyncio.to_thread(pdf, Document.from_json(letter.document))
 
     async def withdraw(self, scope: Scope, letter_id: str, reason: str) -> None:
-        """LET-51."""
-        await flow.withdraw(self._platform, scope, letter_id, reason)
+        """LET-51. Raises Conflict when it is too late."""
+        with _told():
+            await flow.withdraw(self._platform, scope, letter_id, reason)
 
     async def mark_returned(self, scope: Scope, letter_id: str) -> None:
-        """LET-11."""
-        await flow.mark_returned(self._platform, scope, letter_id)
+        """LET-11. Raises Conflict for one that was never posted."""
+        with _told():
+            await flow.mark_returned(self._platform, scope, letter_id)
 
     async def worklist(self, scope: Scope, *, page: str | None, language: str) -> Worklist:
         """What a person must see to."""

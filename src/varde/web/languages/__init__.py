@@ -10,13 +10,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
+from math import floor
 from pathlib import Path
 
 from babel.dates import format_date
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 from babel.support import Translations
 
 from varde.clock import OSLO
@@ -102,6 +105,12 @@ class Words:
             pattern += "" if local.year == self.today.year else " y"
             day = format_date(local.date(), pattern, locale=self.language)
         return f"{day} {time_in_words(value, self.language)}"
+
+    def number(self, value: float, decimals: int) -> str:
+        """`99,9`: cut off, not rounded, so that what is nearly whole is never shown as whole."""
+        scale = 10**decimals
+        whole = floor(round(value * scale, 6))
+        return format_decimal(Decimal(whole) / scale, f"#,##0.{'#' * decimals}", locale=self.language)
 
     def days_from_now(self, value: dt.date | datetime) -> int:
         """Whole days in Norway from today: 0 today, 1 tomorrow, negative for what is past."""
