@@ -49,7 +49,11 @@ async def process(store: Store, gate: Gate, bundle: Mapping[str, Any], single: S
 
 def _request(entry: Any, place: int) -> dict[str, Any]:
     request = entry.get("request") if isinstance(entry, dict) else None
-    if not isinstance(request, dict) or request.get("method") not in _ORDER or not isinstance(request.get("url"), str):
+    if (
+        not isinstance(request, dict)
+        or str(request.get("method")) not in _ORDER
+        or not isinstance(request.get("url"), str)
+    ):
         raise BadRequest.of("an entry has a request with method and url", f"Bundle.entry[{place}].request")
     return {
         "method": request["method"],

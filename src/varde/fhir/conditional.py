@@ -88,10 +88,11 @@ class Conditional(Searching, Writing):
             await self.serialize(own, [(resource_type, condition)])
             match = await self.one_match(gate, resource_type, condition, own)
             given = parsed.get("id")
+            if given is not None:
+                check_id(given)
             if match is not None and given not in {None, match.id}:
                 raise BadRequest.of("the resource's id is not that of the match", "Resource.id")
             if match is None and given is not None:
-                check_id(given)
                 rows = await self._lock(gate, own, [resource_key(resource_type, given)]) if upsert else {}
                 if any(not row["deleted"] for row in rows.values()):
                     raise Conflict.of("nothing matches the condition, but the resource's id is taken")

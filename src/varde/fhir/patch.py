@@ -16,7 +16,7 @@ from varde.fhir.fhirpath_patch import apply_parameters
 from varde.fhir.splice import dump, parse_exact
 
 MAXIMUM_OPERATIONS = 1000
-MAXIMUM_COPIED = 16 * 1024 * 1024
+MAXIMUM_COPIED = 1024 * 1024
 """Bytes that the copy operations of one patch may add, lest a short patch make a huge resource."""
 _NOWHERE = "a path of the patch names a place that is not there"
 

@@ -128,13 +128,15 @@ def _pretty(scope: Mapping[str, Any]) -> bool:
 
 
 def _check_format(headers: Mapping[str, str], query: bytes) -> None:
-    wanted = dict(parse_qsl(query.decode("latin-1"))).get("_format")
+    wanted = dict(parse_qsl(query.decode("latin-1"))).get("_format") if b"_format" in query else None
     if wanted is not None:
         wanted = wanted.replace(" ", "+").split(";")[0]
         if wanted not in {"json", "application/json", "application/fhir+json", "text/json"}:
             raise NotAcceptable.of("only JSON is given: application/fhir+json")
         return
     accept = headers.get("accept", "*/*")
+    if accept in _ACCEPTED:
+        return
     kinds = [part.split(";")[0].strip() for part in accept.split(",")]
     if not any(kind in _ACCEPTED for kind in kinds):
         raise NotAcceptable.of("only JSON is given: application/fhir+json")

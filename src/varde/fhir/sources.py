@@ -139,7 +139,7 @@ def unpack(bundle: Mapping[str, Any], place: str = "") -> Iterator[Found]:
         request = entry.get("request") if isinstance(entry, dict) else None
         method = request.get("method") if isinstance(request, dict) else None
         resource = entry.get("resource") if isinstance(entry, dict) else None
-        if method not in {None, "POST", "PUT"}:
+        if not (method is None or method == "POST" or method == "PUT"):
             yield Found(where, None, _NOT_LOADED)
         elif not isinstance(resource, dict):
             yield Found(where, None, "the entry has no resource")

@@ -20,7 +20,9 @@ from varde.fhir.errors import Issue, Unprocessable
 
 _FILE = Path(__file__).parent / "definitions" / "structure.json"
 _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "unsignedInt": (0, 2**31 - 1), "positiveInt": (1, 2**31 - 1)}
-_BASE64 = re.compile(r"(\s*[0-9a-zA-Z+/=]){0,}\s*")
+_ANY_TEXT = r"[ \r\n\t\S]+"
+"""The specification's pattern of a string: what the check of control characters has let through anyway."""
+_BASE64 = re.compile(r"[\s0-9a-zA-Z+/=]*")
 _REFERENCE = re.compile(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?")
 _UNSAFE_XHTML = re.compile(r"<\s*(script|iframe|object|embed|form|link|style\s*@import)|\son\w+\s*=|javascript:", re.I)
 _SKIPPED = frozenset({"resourceType", "fhir_comments"})
@@ -37,7 +39,7 @@ class _Structure:
         self.bindings = {url: frozenset(codes) for url, codes in loaded["bindings"].items()}
         self.primitives = {
             # ASCII: to the specification only space, tab and line ends are white space
-            n: re.compile(r, re.ASCII) if r else None
+            n: re.compile(r, re.ASCII) if r and r != _ANY_TEXT else None
             for n, r in loaded["primitives"].items()
         }
         self._members: dict[str, dict[str, tuple[str, str, Any]]] = {}

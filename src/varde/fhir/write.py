@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
 
-from varde.fhir.definitions import type_number
+from varde.fhir.definitions import (
+    compartment_parameters,
+    resource_types,
+    search_parameters,
+    type_name,
+    type_number,
+)
 from varde.fhir.errors import Conflict
 from varde.fhir.keys import bucket_of, resource_key
 from varde.fhir.rows import IndexRows
@@ -20,12 +27,12 @@ from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.search.extract import extract
 from varde.fhir.search.values import identifier_target, system_key
 
-_WRITE = """
-with history as (
+_HISTORY = """history as (
     insert into resource_history (rid, patient, updated, seq, version, type, bucket, deleted, security, id, body)
     select rid, patient, updated, seq, version, type, bucket, deleted, security, id, body
-    from resource where rid = any($11::bigint[])
-), written as (
+    from resource where rid = any({0}::bigint[])
+)"""
+_WRITTEN = """written as (
     insert into resource as r
         (rid, patient, date, updated, version, type, bucket, deleted, security, id, body)
     select rid, patient, date, $10::timestamptz, version, type, bucket, body is null,
@@ -37,47 +44,63 @@ with history as (
         bucket = excluded.bucket, deleted = excluded.deleted, security = excluded.security, body = excluded.body
         where r.type = excluded.type and r.id = excluded.id and r.version = excluded.version - 1
     returning rid
-), tokens as (
-    insert into index_token (rid, system, patient, date, param, bucket, code)
-    select o.rid, x.system, o.patient, o.date, x.param, o.bucket, x.code
-    from unnest($12::int[], $13::int[], $14::bigint[], $15::text[]) as x(place, param, system, code)
-    join unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $6::smallint[]) with ordinality
-        as o(rid, patient, date, bucket, place) using (place)
-), refs as (
-    insert into index_reference (rid, target, patient, date, param, bucket, target_type, form)
-    select o.rid, x.target, o.patient, o.date, x.param, o.bucket, x.target_type, x.form::"char"
-    from unnest($16::int[], $17::int[], $18::bigint[], $19::smallint[], $20::text[])
-        as x(place, param, target, target_type, form)
-    join unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $6::smallint[]) with ordinality
-        as o(rid, patient, date, bucket, place) using (place)
-), strings as (
-    insert into index_string (rid, patient, param, bucket, value, exact)
-    select o.rid, o.patient, x.param, o.bucket, x.value, x.exact
-    from unnest($21::int[], $22::int[], $23::text[], $24::text[]) as x(place, param, value, exact)
-    join unnest($1::bigint[], $2::bigint[], $6::smallint[]) with ordinality
-        as o(rid, patient, bucket, place) using (place)
-), dates as (
-    insert into index_date (rid, low, high, patient, param, bucket)
-    select o.rid, x.low, x.high, o.patient, x.param, o.bucket
-    from unnest($25::int[], $26::int[], $27::timestamptz[], $28::timestamptz[]) as x(place, param, low, high)
-    join unnest($1::bigint[], $2::bigint[], $6::smallint[]) with ordinality
-        as o(rid, patient, bucket, place) using (place)
-), quantities as (
-    insert into index_quantity (rid, low, high, system, patient, param, bucket, code)
-    select o.rid, x.low, x.high, x.system, o.patient, x.param, o.bucket, x.code
-    from unnest($29::int[], $30::int[], $31::float8[], $32::float8[], $33::bigint[], $34::text[])
-        as x(place, param, low, high, system, code)
-    join unnest($1::bigint[], $2::bigint[], $6::smallint[]) with ordinality
-        as o(rid, patient, bucket, place) using (place)
-), uris as (
-    insert into index_uri (rid, patient, param, bucket, value)
-    select o.rid, o.patient, x.param, o.bucket, x.value
-    from unnest($35::int[], $36::int[], $37::text[]) as x(place, param, value)
-    join unnest($1::bigint[], $2::bigint[], $6::smallint[]) with ordinality
-        as o(rid, patient, bucket, place) using (place)
+)"""
+_ONE = {"rid": "($1::bigint[])[1]", "patient": "($2::bigint[])[1]", "date": "($3::timestamptz[])[1]",
+        "bucket": "($6::smallint[])[1]"}  # fmt: skip
+_OWNERS = (
+    " join unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $6::smallint[]) with ordinality"
+    " as o(rid, patient, date, bucket, place) using (place)"
 )
-select count(*) from written
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """An index table: what it takes of the resource's own columns, and the columns of a row with their types."""
+
+    name: str
+    rows: str
+    own: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+
+
+_TABLES = (
+    _Table("index_token", "tokens", ("rid", "patient", "date", "bucket"),
+           (("param", "int"), ("system", "bigint"), ("code", "text"))),
+    _Table("index_reference", "references", ("rid", "patient", "date", "bucket"),
+           (("param", "int"), ("target", "bigint"), ("target_type", "smallint"), ("form", "text"))),
+    _Table("index_string", "strings", ("rid", "patient", "bucket"),
+           (("param", "int"), ("value", "text"), ("exact", "text"))),
+    _Table("index_date", "dates", ("rid", "patient", "bucket"),
+           (("param", "int"), ("low", "timestamptz"), ("high", "timestamptz"))),
+    _Table("index_quantity", "quantities", ("rid", "patient", "bucket"),
+           (("param", "int"), ("low", "float8"), ("high", "float8"), ("system", "bigint"), ("code", "text"))),
+    _Table("index_uri", "uris", ("rid", "patient", "bucket"), (("param", "int"), ("value", "text"))),
+)  # fmt: skip
+
+
+@cache
+def _statement(kinds: tuple[int, ...], history: bool, single: bool) -> str:
+    """The one statement of a write, with parts for those index tables only that get rows: an empty part costs
+    as much as a row. `single`: one resource, whose columns need no join."""
+    parts, number = [_WRITTEN], 10
+    if history:
+        number += 1
+        parts.insert(0, _HISTORY.format(f"${number}"))
+    for kind in kinds:
+        table = _TABLES[kind]
+        names = ", ".join((*table.own, *(name for name, _ in table.columns)))
+        own = ", ".join(_ONE[name] if single else f"o.{name}" for name in table.own)
+        values = ", ".join(f'x.{name}::"char"' if name == "form" else f"x.{name}" for name, _ in table.columns)
+        types = ["int", *(datatype for _, datatype in table.columns)]
+        arrays = ", ".join(f"${number + place}::{datatype}[]" for place, datatype in enumerate(types, start=1))
+        number += len(types)
+        listed = ", ".join(("place", *(name for name, _ in table.columns)))
+        parts.append(
+            f"{table.rows if table.rows != 'references' else 'refs'} as (insert into {table.name} ({names})"
+            f" select {own}, {values} from unnest({arrays}) as x({listed}){'' if single else _OWNERS})"
+        )
+    return "with " + ", ".join(parts) + " select count(*) from written"
+
 
 _FORGET = (
     "delete from index_token t using unnest($1::bigint[], $2::timestamptz[], $3::int[], $4::bigint[], $5::text[])"
@@ -100,8 +123,6 @@ _FORGET = (
     " as x(rid, date, param, value)"
     " where t.param = x.param and t.value = x.value and t.rid = x.rid",
 )
-_KINDS = ("tokens", "references", "strings", "dates", "quantities", "uris")
-_WIDTHS = (3, 4, 3, 3, 5, 2)
 
 
 @dataclass(slots=True)
@@ -172,8 +193,6 @@ async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
 
 
 async def _resolve_logical(connection: Any, versions: Iterable[NewVersion], logical: Sequence[NewVersion]) -> None:
-    from varde.fhir.definitions import search_parameters
-
     identifier = search_parameters("Patient")["identifier"].key
     found = await connection.fetch(
         "select t.system, t.code, r.rid, r.id from index_token t join resource r on r.rid = t.rid"
@@ -203,33 +222,30 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
 
     Raises Conflict when another writer changed one of them first.
     """
-    stale = [v for v in versions if v.old is not None]
-    added: list[list[list[Any]]] = []
-    removed: dict[int, list[list[Any]]] = {}
-    old_rows = {id(v): _old_rows(v) for v in stale}
-    for kind, name in enumerate(_KINDS):
-        columns: list[list[Any]] = [[] for _ in range(_WIDTHS[kind] + 1)]
+    old_rows = {v.rid: _old_rows(v) for v in versions if v.old is not None}
+    added: list[list[Any]] = []
+    kinds: list[int] = []
+    for kind, table in enumerate(_TABLES):
+        columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 1)]
+        removed: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
         for place, version in enumerate(versions, start=1):
-            new = set(getattr(version.rows, name)) if version.rows else set()
-            old = set(getattr(old_rows[id(version)], name)) if id(version) in old_rows else set()
-            if old and _moved(version):
-                gone, fresh = old, new
-            else:
-                gone, fresh = old - new, new - old
-            for row in fresh:
-                columns[0].append(place)
-                for column, value in zip(columns[1:], row, strict=True):
-                    column.append(value)
-            if gone:
-                out = removed.setdefault(kind, [[] for _ in range(_WIDTHS[kind] + 2)])
-                for row in gone:
-                    for column, value in zip(out, (version.rid, version.old_date or OPEN_LOW, *row), strict=True):
-                        column.append(value)
-        added.append(columns)
-    for kind, columns in removed.items():
-        await connection.execute(_FORGET[kind], *columns)
+            fresh: Iterable[tuple[Any, ...]] = getattr(version.rows, table.rows) if version.rows else ()
+            old = getattr(old_rows[version.rid], table.rows) if version.rid in old_rows else ()
+            if old:
+                gone: Iterable[tuple[Any, ...]] = old
+                if not _moved(version):
+                    now, then = set(fresh), set(old)
+                    gone, fresh = then - now, now - then
+                _append(removed, gone, version.rid, version.old_date or OPEN_LOW)
+            _append(columns, fresh, place)
+        if removed[0]:
+            await connection.execute(_FORGET[kind], *removed)
+        if columns[0]:
+            kinds.append(kind)
+            added += columns
+    exists = [v.rid for v in versions if v.exists]
     kept = await connection.fetchval(
-        _WRITE,
+        _statement(tuple(kinds), bool(exists), len(versions) == 1),
         [v.rid for v in versions],
         [v.patient for v in versions],
         [v.date for v in versions],
@@ -240,12 +256,18 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
         [v.id for v in versions],
         [v.body for v in versions],
         updated,
-        [v.rid for v in versions if v.exists],
-        *(column for columns in added for column in columns),
+        *([exists] if exists else ()),
+        *added,
     )
     if kept != len(versions):
         raise Conflict.of("another writer changed the resource at the same time")
     return await _adopt(connection, versions)
+
+
+def _append(columns: list[list[Any]], rows: Iterable[tuple[Any, ...]], *first: Any) -> None:
+    for row in rows:
+        for column, value in zip(columns, (*first, *row), strict=True):
+            column.append(value)
 
 
 def _old_rows(version: NewVersion) -> IndexRows:
@@ -262,31 +284,51 @@ async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:
     """Give resources that named a patient by national id before the Patient came their compartment; their rids."""
     targets: dict[int, int] = {}
     for version in versions:
-        if version.type != "Patient" or version.resource is None:
-            continue
-        for identifier in version.resource.get("identifier") or ():
-            if isinstance(identifier, dict) and isinstance(identifier.get("value"), str):
-                key = identifier_target(identifier.get("system") or "", identifier["value"])
-                targets[key] = version.rid
+        if version.type == "Patient" and version.resource is not None:
+            known = _identifiers(version.old) if version.old is not None else set()
+            targets |= dict.fromkeys(_identifiers(version.resource) - known, version.rid)
     if not targets:
         return []
     orphans = await connection.fetch(
-        "select distinct f.rid, f.target from index_reference f join resource r on r.rid = f.rid"
-        " where f.target = any($1::bigint[]) and f.form = 'i' and r.patient is null"
-        " and f.param = any($2::int[])",
+        "select distinct on (f.rid) f.rid, f.target, r.type, r.body, r.date from index_reference f"
+        " join resource r on r.rid = f.rid where f.target = any($1::bigint[]) and f.form = 'i' and r.patient is null"
+        " and not r.deleted and f.param = any($2::int[]) order by f.rid",
         list(targets), _subject_parameters(),
     )  # fmt: skip
+    by_patient: dict[int, list[Any]] = {}
     for orphan in orphans:
-        patient = targets[orphan["target"]]
-        for table in ("resource", "index_token", "index_reference", "index_string", "index_date",
-                      "index_quantity", "index_uri"):  # fmt: skip
-            await connection.execute(f"update {table} set patient = $1 where rid = $2", patient, orphan["rid"])
+        by_patient.setdefault(targets[orphan["target"]], []).append(orphan)
+    for patient, group in by_patient.items():
+        await connection.execute(
+            "update resource set patient = $1 where rid = any($2::bigint[])",
+            patient,
+            [orphan["rid"] for orphan in group],
+        )
+        extracted = [(o, extract(type_name(o["type"]), orjson.loads(o["body"]))) for o in group]
+        for kind, table in enumerate(_TABLES):
+            columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
+            for orphan, rows in extracted:
+                _append(columns, getattr(rows, table.rows), orphan["rid"], orphan["date"])
+            if columns[0]:
+                # The rows are found as when they are taken away: the index tables have no index by rid alone.
+                claim = _FORGET[kind].replace(
+                    f"delete from {table.name} t using", f"update {table.name} t set patient = {patient} from"
+                )
+                await connection.execute(claim, *columns)
     return [orphan["rid"] for orphan in orphans]
 
 
-def _subject_parameters() -> list[int]:
-    from varde.fhir.definitions import compartment_parameters, resource_types, search_parameters
+def _identifiers(patient: Mapping[str, Any]) -> set[int]:
+    """What logical references to the Patient are indexed under."""
+    return {
+        identifier_target(identifier.get("system") or "", identifier["value"])
+        for identifier in patient.get("identifier") or ()
+        if isinstance(identifier, dict) and isinstance(identifier.get("value"), str)
+    }
 
+
+@cache
+def _subject_parameters() -> list[int]:
     return [
         search_parameters(name)[code].key
         for name in resource_types()
