@@ -51,7 +51,7 @@ def _pairs(resource_type: str) -> tuple[Any, ...]:
 def extract_composites(resource_type: str, resource: Mapping[str, Any], rows: IndexRows) -> None:
     """Add the rows of the type's composite parameters."""
     for base, token, other in _pairs(resource_type):
-        for holder in _walk(resource, base["steps"]):
+        for holder in values.walk(resource, base["steps"]):
             found = list(_found(other, holder, resource))
             codes = _codes(token, holder, resource) if found else ()
             for code in codes:
@@ -84,18 +84,5 @@ def _found(component: Any, holder: Any, resource: Mapping[str, Any]) -> Iterator
     for path in component["paths"]:
         handler = values.handler(component["kind"], path["type"])
         if handler is not None:
-            for value in _walk(resource if path["whole"] else holder, path["steps"]):
+            for value in values.walk(resource if path["whole"] else holder, path["steps"]):
                 yield handler, value
-
-
-def _walk(holder: Any, steps: list[Any]) -> list[Any]:
-    found = [holder]
-    for step in steps:
-        if len(step) != 2:
-            continue
-        following: list[Any] = []
-        for value in found:
-            inner = value.get(step[0]) if isinstance(value, dict) else None
-            following.extend(inner if isinstance(inner, list) else [inner] if inner is not None else [])
-        found = following
-    return found

@@ -121,7 +121,7 @@ def _set_patient(resource_type: str, resource: Mapping[str, Any], rows: IndexRow
     for code in sorted(wanted, key=lambda c: (c not in {"patient", "subject"}, wanted.index(c))):
         parameter = search_parameters(resource_type).get(code)
         for path in parameter.paths if parameter else ():
-            for reference in _walk(resource, path["steps"]):
+            for reference in values.walk(resource, path["steps"]):
                 if not isinstance(reference, dict):
                     continue
                 literal = reference.get("reference")
@@ -138,19 +138,6 @@ def _set_patient(resource_type: str, resource: Mapping[str, Any], rows: IndexRow
                 ):
                     system = canonical_system(identifier.get("system") or "")
                     rows.patient_identifier = (system, identifier["value"])
-
-
-def _walk(holder: Any, steps: list[Any]) -> list[Any]:
-    found = [holder]
-    for step in steps:
-        if len(step) != 2:
-            continue
-        following: list[Any] = []
-        for value in found:
-            inner = value.get(step[0]) if isinstance(value, dict) else None
-            following.extend(inner if isinstance(inner, list) else [inner] if inner is not None else [])
-        found = following
-    return found
 
 
 def patient_key(patient_id: str) -> int:

@@ -337,3 +337,17 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
 def handler(kind: str, datatype: str) -> Handler | None:
     """The function that indexes values of `datatype` for a parameter of `kind`; None where none can match."""
     return _HANDLERS.get(kind, {}).get(datatype)
+
+
+def walk(holder: Any, steps: list[Any]) -> list[Any]:
+    """What stands at the end of a path of plain steps from `holder`, lists taken apart."""
+    found = [holder]
+    for step in steps:
+        if len(step) != 2:
+            continue
+        following: list[Any] = []
+        for value in found:
+            inner = value.get(step[0]) if isinstance(value, dict) else None
+            following.extend(inner if isinstance(inner, list) else [inner] if inner is not None else [])
+        found = following
+    return found
