@@ -98,7 +98,8 @@ class PrintHouse:
         """End the server, and every connection with it."""
         if self._server.poll() is None:
             for process in (self._server.pid, *descendants(self._server.pid)):
-                os.kill(process, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # a connection may end by itself meanwhile
+                    os.kill(process, signal.SIGKILL)
             self._server.wait()
 
     def names(self) -> list[str]:
