@@ -18,6 +18,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
+from varde.api import operations
 from varde.app import House, build
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
@@ -101,12 +102,14 @@ class Varde:
         self._tokens = DemoTokens(self._settings.data, house.platform.clock) if self._settings.demo else None
         self._requests = Requests()
         self._http = _provider_client(self._settings)
+        offered = operations(house)
         self._fhir = FhirApplication(
             house.platform.store,
             Authenticator(house.platform.access, self._tokens),
             f"{base}/fhir",
-            _always(capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat())),
+            _always(capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered)),
             _always(smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"])),
+            offered,
         )
         self._health = Health(house)
         self._pages = pages(house, self._http)

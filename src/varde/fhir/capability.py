@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from varde import __version__
 from varde.fhir.definitions import resource_types, search_parameters
+from varde.fhir.interactions import OWN
+from varde.fhir.operations import Operation, Operations
 
 _INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
                  "search-type")  # fmt: skip
 
 
-def capability_statement(base: str, date: str) -> dict[str, Any]:
-    """The document that /fhir/metadata answers with. `date` is when this version was put to use."""
+def capability_statement(base: str, date: str, operations: Sequence[Operation] = ()) -> dict[str, Any]:
+    """The document that /fhir/metadata answers with. `date` is when this version was put to use; `operations` are
+    those that `FhirApplication` was given."""
+    every = Operations([*OWN, *operations])
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -43,14 +48,15 @@ def capability_statement(base: str, date: str) -> dict[str, Any]:
                         }
                     ],
                 },
-                "resource": [_resource(name) for name in resource_types()],
+                "resource": [_resource(name, every) for name in resource_types()],
                 "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
+                "operation": every.declared(None),
             }
         ],
     }
 
 
-def _resource(name: str) -> dict[str, Any]:
+def _resource(name: str, operations: Operations) -> dict[str, Any]:
     return {
         "type": name,
         "interaction": [{"code": code} for code in _INTERACTIONS],
@@ -65,4 +71,5 @@ def _resource(name: str) -> dict[str, Any]:
         "searchParam": [
             {"name": p.code, "definition": p.url, "type": p.kind} for p in search_parameters(name).values()
         ],
+        "operation": operations.declared(name),
     }

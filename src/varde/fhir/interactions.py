@@ -8,8 +8,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -20,46 +19,30 @@ from varde.fhir import splice
 from varde.fhir.bundle import process, written_entry
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, UnsupportedMediaType
+from varde.fhir.exchange import Answer, Request
 from varde.fhir.gate import Gate
 from varde.fhir.model import Page, Stored, Written
+from varde.fhir.operations import Operation, Operations
 from varde.fhir.patch import PatchKind
 from varde.fhir.search.dates import date_range
 from varde.fhir.store import ABSENT, Store, reaches_all
 from varde.fhir.summary import reduced
-from varde.fhir.validate import faults_of
+from varde.fhir.validating import VALIDATE
 from varde.fhir.writing import is_id
 
 _ETAG = re.compile(r'^(?:W/)?"([0-9]{1,9})"$')
+OWN = (VALIDATE,)
+"""The operations of every store."""
 _RESERVED = {"_format", "_pretty", "_summary", "_elements"}
 
 
-@dataclass(slots=True)
-class Request:
-    """A request to the store's HTTP face."""
-
-    method: str
-    segments: list[str]
-    query: list[tuple[str, str]]
-    headers: Mapping[str, str]
-    body: bytes
-    connection: Any = None
-    """The transaction it belongs to, for entries of a Bundle."""
-
-
-@dataclass(slots=True)
-class Answer:
-    """What is sent back: bytes as stored, or an object to be written as JSON."""
-
-    status: int
-    body: bytes | dict[str, Any] | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
 class Interactions:
-    """Carries out requests against one store. `base` is the public address of the FHIR API."""
+    """Carries out requests against one store. `base` is the public address of the FHIR API; `operations` are what it
+    does beside those that every store has."""
 
-    def __init__(self, store: Store, base: str) -> None:
+    def __init__(self, store: Store, base: str, operations: Sequence[Operation] = ()) -> None:
         self.store = store
+        self.operations = Operations([*OWN, *operations])
         self.base = base.rstrip("/")
 
     async def perform(self, gate: Gate, request: Request) -> Answer:
@@ -74,7 +57,7 @@ class Interactions:
         if parts[-1] == "_history" and method == "GET" and len(parts) <= 3:
             return await self._history(gate, request, parts[:-1])
         if parts[-1].startswith("$"):
-            return await self._operation(gate, request)
+            return await self.operations.call(gate, self.store, self.base, request)
         if parts == ["_search"]:
             return await self.search_all(gate, request)
         if not is_type(parts[0]):
@@ -221,26 +204,6 @@ class Interactions:
         )  # fmt: skip
         return Answer(200, self._bundle_of(request, page, "/".join([*parts, "_history"]), "history"))
 
-    async def _operation(self, gate: Gate, request: Request) -> Answer:
-        name, parts = request.segments[-1], request.segments[:-1]
-        if name == "$validate" and request.method == "POST" and len(parts) in {1, 2} and is_type(parts[0]):
-            resource = splice.parse(request.body)
-            if resource.get("resourceType") == "Parameters" and parts[0] != "Parameters":
-                resource = next(
-                    (
-                        p["resource"]
-                        for p in _listed(resource.get("parameter"))
-                        if isinstance(p, dict) and p.get("name") == "resource" and isinstance(p.get("resource"), dict)
-                    ),
-                    {},
-                )
-            faults = faults_of(resource)
-            if not faults:
-                issue = {"severity": "information", "code": "informational", "diagnostics": "valid"}
-                return Answer(200, {"resourceType": "OperationOutcome", "issue": [issue]})
-            return Answer(200, {"resourceType": "OperationOutcome", "issue": [f.as_fhir() for f in faults]})
-        raise NotFound.of("no such operation", code="not-supported")
-
     async def _bundle(self, gate: Gate, request: Request) -> Answer:
         parsed = splice.parse_exact(request.body)
         if not isinstance(parsed, dict) or parsed.get("resourceType") != "Bundle":
@@ -336,10 +299,6 @@ class Interactions:
         listed = b',"entry":[' + b",".join(entries) + b"]" if entries else b""
         head = b'{"resourceType":"Bundle","type":"' + kind.encode() + b'"' + total
         return head + b',"link":' + orjson.dumps(links) + listed + b"}"
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _link(here: str, query: list[tuple[str, str]]) -> str:

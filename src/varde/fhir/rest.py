@@ -7,7 +7,7 @@ interaction does is in `interactions.py`; here are routes, headers and bodies.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
@@ -23,13 +23,16 @@ from varde.fhir.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from varde.fhir.exchange import Answer, Request
 from varde.fhir.gate import Gate
-from varde.fhir.interactions import Answer, Interactions, Request
+from varde.fhir.interactions import Interactions
+from varde.fhir.operations import Operation
 from varde.fhir.splice import dump, parse_exact
 from varde.fhir.store import Store
 
 MAXIMUM_BODY = 16 * 1024 * 1024
 _FHIR_JSON = "application/fhir+json; charset=utf-8"
+_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _ACCEPTED = ("application/fhir+json", "application/json", "*/*", "application/*", "json", "text/json")
 _log = structlog.get_logger("varde.fhir")
 
@@ -63,10 +66,11 @@ class FhirApplication:
         base: str,
         metadata: Discovery,
         smart_configuration: Discovery,
+        operations: Sequence[Operation] = (),
     ) -> None:
         self._authenticate = authenticate
         self._open = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
-        self._interactions = Interactions(store, base)
+        self._interactions = Interactions(store, base, operations)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """One HTTP request."""
@@ -186,13 +190,25 @@ def _outcome(error: FhirError) -> Answer:
     return Answer(error.status, error.outcome(), headers)
 
 
+async def _stream(send: Any, answer: Answer, pieces: AsyncIterator[bytes], head: bool) -> None:
+    headers = [*_ALWAYS, *((name.encode(), value.encode("latin-1")) for name, value in answer.headers.items())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if not head:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def _send(send: Any, answer: Answer, head: bool, pretty: bool) -> None:
     body = answer.body
+    if isinstance(body, AsyncIterator):
+        await _stream(send, answer, body, head)
+        return
     if not isinstance(body, bytes):
         body = b"" if body is None else dump(body)
     if pretty and body:
         body = dump(parse_exact(body), indent=True)
-    headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+    headers = list(_ALWAYS)
     if body:
         headers.append((b"content-type", _FHIR_JSON.encode()))
     headers.append((b"content-length", str(len(body)).encode()))
