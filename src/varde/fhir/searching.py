@@ -1,20 +1,20 @@
-"""Searching, with what the matches include. Part of the Store; the SQL is made in `search/`."""
+"""Searching: one page of what matches. Part of the Store; the SQL is made in `search/`, what is included in
+`including.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from varde.fhir.definitions import resource_types, search_parameters, type_number
-from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
-from varde.fhir.model import Entry, Page, Stored
+from varde.fhir.gate import Disclosure, Gate, Interaction
+from varde.fhir.including import included
+from varde.fhir.model import Entry, Page
 from varde.fhir.reading import SELECT, Reading, fetch, stored
-from varde.fhir.search.extract import extract
-from varde.fhir.search.parse import Include, Search, parse
-from varde.fhir.search.sql import compile_search, cursor
-
-MAXIMUM_INCLUDED = 1000
-_ROUNDS = 5
+from varde.fhir.search.inner import compile_inner, inner_cursor
+from varde.fhir.search.parse import parse
+from varde.fhir.search.query import Search
+from varde.fhir.search.sql import BEFORE, compile_search, cursor
+from varde.fhir.search.terms import asks_terms, resolved
 
 
 class Searching(Reading):
@@ -35,28 +35,19 @@ class Searching(Reading):
         `compartment` is the id of a Patient to whose compartment the search is held. Raises BadRequest.
         """
         await self.allow(gate, Interaction.SEARCH, resource_type)
-        search = parse(resource_type, query, lenient=lenient)
-        page = Page([], warnings=search.warnings)
         async with self.reading(connection) as own:
-            rows: list[Any] = []
-            if search.count and search.summary != "count":
-                statement = compile_search(gate, search, self.clock.now(), compartment=compartment)
-                rows = await fetch(own, statement.sql, statement.values)
-                if len(rows) > search.count:
-                    rows = rows[: search.count]
-                    page.next = cursor(rows[-1], statement.keys)
-                page.entries = [Entry(stored(row)) for row in rows]
-                if page.next is None and search.page is None:
-                    page.total = len(rows)
-            if page.total is None and (
-                search.total in {"accurate", "estimate"} or search.summary == "count" or not search.count
-            ):
-                count = compile_search(gate, search, self.clock.now(), compartment=compartment, counting=True)
-                page.total = (await fetch(own, count.sql, count.values))[0][0]
-            if search.total == "none":
-                page.total = None
-            if search.includes and rows:
-                page.entries += await self._included(own, gate, search, [e.stored for e in page.entries], page)
+            if self.custom.due:
+                await self.custom.refresh(own)
+            search = parse(resource_type, query, lenient=lenient)
+            page = Page([], warnings=search.warnings)
+            if any(asks_terms(question) for question in search.conditions):
+                search.conditions = [await resolved(q, self.terminology, own, gate) for q in search.conditions]
+            if search.contained != "false" and compartment is None:
+                await self._contained(own, gate, search, page)
+            else:
+                await self._matches(own, gate, search, page, compartment)
+            if search.includes and page.entries:
+                page.entries += await included(own, gate, search.includes, page)
         asked = sorted({name.partition(":")[0] for name in _names(query)})
         await gate.record(
             Disclosure(
@@ -70,74 +61,51 @@ class Searching(Reading):
         )
         return page
 
-    async def _included(
-        self, connection: Any, gate: Gate, search: Search, found: list[Stored], page: Page
-    ) -> list[Entry]:
-        seen = {item.rid for item in found}
-        out: list[Entry] = []
-        frontier = found
-        for round_number in range(_ROUNDS):
-            wanted = [i for i in search.includes if round_number == 0 or i.iterate]
-            fresh: list[Stored] = []
-            for include in wanted:
-                rows = await self._one_include(connection, gate, include, frontier)
-                if len(rows) > MAXIMUM_INCLUDED:
-                    rows = rows[:MAXIMUM_INCLUDED]
-                    warning = f"more than {MAXIMUM_INCLUDED} resources are included by one parameter; not all are here"
-                    page.warnings.append(warning)
-                for row in rows:
-                    if row["rid"] not in seen:
-                        seen.add(row["rid"])
-                        fresh.append(stored(row))
-            out += [Entry(item, "include") for item in fresh]
-            if not fresh or not any(i.iterate for i in search.includes):
-                break
-            frontier = fresh
-        return out
+    async def _matches(self, own: Any, gate: Gate, search: Search, page: Page, compartment: str | None) -> None:
+        now = self.clock.now()
+        if search.count and search.summary != "count":
+            statement = compile_search(gate, search, now, compartment=compartment)
+            rows = await fetch(own, statement.sql, statement.values)
+            more = len(rows) > search.count
+            rows = rows[: search.count]
+            back = search.page is not None and search.page.startswith(BEFORE)
+            if back:
+                rows.reverse()
+            if rows and (more or back):
+                page.next = cursor(rows[-1], statement.keys)
+            if rows and search.page is not None and (more or not back):
+                page.previous = BEFORE + cursor(rows[0], statement.keys)
+            page.entries = [Entry(stored(row)) for row in rows]
+            if page.next is None and search.page is None:
+                page.total = len(rows)
+        if _counted(search, page):
+            count = compile_search(gate, search, now, compartment=compartment, counting=True)
+            page.total = (await fetch(own, count.sql, count.values))[0][0]
+        if search.total == "none" and search.summary != "count" and search.count:
+            page.total = None
 
-    async def _one_include(self, connection: Any, gate: Gate, include: Include, found: list[Stored]) -> list[Any]:
-        parameters = Parameters()
-        if include.reverse:
-            kind = include.source or None
-            rids = parameters.add([item.rid for item in found])
-            keys = parameters.add(_reference_keys(kind, include.code))
-            predicate = gate.predicate("r", kind, parameters)
-            narrowed = f" and r.type = {parameters.add(type_number(kind))}::smallint" if kind else ""
-            sql = (
-                f"select distinct on (r.rid) {SELECT} from index_reference f join resource r on r.rid = f.rid"
-                f" where f.target = any({rids}::bigint[]) and f.form = 'l' and f.param = any({keys}::int[]){narrowed}"
-                f" and not r.deleted and ({predicate}) order by r.rid limit {MAXIMUM_INCLUDED + 1}"
-            )
-            return await fetch(connection, sql, parameters.values)
-        targets: set[int] = set()
-        for item in found:
-            if include.source and item.type != include.source:
-                continue
-            wanted = set(_reference_keys(item.type, include.code))
-            for param, target, number, form in extract(item.type, item.resource).references:
-                if form == "l" and param in wanted:
-                    if include.target and number != type_number(include.target):
-                        continue
-                    targets.add(target)
-        if not targets:
-            return []
-        rids = parameters.add(sorted(targets))
-        predicate = gate.predicate("r", include.target, parameters)
-        sql = (
-            f"select {SELECT} from resource r where r.rid = any({rids}::bigint[]) and not r.deleted"
-            f" and ({predicate}) limit {MAXIMUM_INCLUDED + 1}"
-        )
-        return await fetch(connection, sql, parameters.values)
+    async def _contained(self, own: Any, gate: Gate, search: Search, page: Page) -> None:
+        now = self.clock.now()
+        if search.count and search.summary != "count":
+            sql, values = compile_inner(gate, search, now, SELECT)
+            rows = await fetch(own, sql, values)
+            if len(rows) > search.count:
+                rows = rows[: search.count]
+                page.next = inner_cursor(rows[-1])
+            page.entries = [Entry(stored(row), inside=row["inner"] or None) for row in rows]
+            if page.next is None and search.page is None:
+                page.total = len(rows)
+        if _counted(search, page):
+            sql, values = compile_inner(gate, search, now, SELECT, counting=True)
+            page.total = (await fetch(own, sql, values))[0][0]
+        if search.total == "none" and search.summary != "count" and search.count:
+            page.total = None
 
 
-def _reference_keys(resource_type: str | None, code: str) -> list[int]:
-    """Keys of the reference parameters that an include names; code "*" for all, no type for every type."""
-    return [
-        parameter.key
-        for name in ([resource_type] if resource_type else resource_types())
-        for parameter in search_parameters(name).values()
-        if parameter.kind == "reference" and code in {"*", parameter.code}
-    ]
+def _counted(search: Search, page: Page) -> bool:
+    """Whether the matches are still to be counted: an estimate is as exact as a count here."""
+    asked = search.total in {"accurate", "estimate"} or search.summary == "count" or not search.count
+    return asked and page.total is None
 
 
 def _names(query: str | Sequence[tuple[str, str]]) -> list[str]:
