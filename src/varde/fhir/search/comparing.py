@@ -147,19 +147,19 @@ class Comparing:
                 test += f" and {index}.system = {self.parameters.add(system_key(unescape(parts[1])))}::bigint"
             return f"({test})"
         system, code = unescape(parts[1]), unescape(parts[2])
-        own = self._figures(f"{index}.low", f"{index}.high", prefix, rest)
-        named = self.parameters.add(code[:200])
+        converted = unit(code) if system == UCUM else None
+        if converted is not None:
+            base = f"{index}.base = {self.parameters.add(base_key(converted))}::int"
+            ranges = self._figures(f"{index}.base_low", f"{index}.base_high", prefix, rest, converted)
+            return f"({base} and {ranges})"
+        own, named = self._figures(f"{index}.low", f"{index}.high", prefix, rest), self.parameters.add(code[:200])
         if not system:
             # Without a system the unit may be meant by its code or as it is shown (R4 3.1.1.4.11).
             return f"({own} and ({index}.code = {named} or {index}.unit = {named}))"
-        plain = (
-            f"({own} and {index}.code = {named} and {index}.system = {self.parameters.add(system_key(system))}::bigint)"
+        return (
+            f"({own} and {index}.code = {named} and"
+            f" {index}.system = {self.parameters.add(system_key(system))}::bigint)"
         )
-        converted = unit(code) if system == UCUM else None
-        if converted is None:
-            return plain
-        base = f"{index}.base = {self.parameters.add(base_key(converted))}::int"
-        return f"({base} and {self._figures(f'{index}.base_low', f'{index}.base_high', prefix, rest, converted)})"
 
     def _figures(self, a: str, b: str, prefix: str, text: str, converted: Unit | None = None) -> str:
         """The range [a, b] of a resource against a number, in the unit that it is converted from."""
