@@ -12,14 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
 from varde.clock import Clock
 from varde.db import Database
 from varde.fhir.errors import Unavailable
-from varde.fhir.gate import Disclosure
+from varde.fhir.gate import Disclosure, Interaction, Parameters
 
 COLUMNS = (
     "at", "disclosure", "patient", "allowed", "actor_kind", "actor", "actor_name", "role", "unit", "unit_name",
@@ -28,11 +28,31 @@ COLUMNS = (
 _INSERT = (
     f"insert into trust_audit ({', '.join(COLUMNS)}) values ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
 )
+_WHO = ("actor_kind", "actor", "actor_name", "role", "unit", "unit_name", "acting_for", "purpose", "ground", "through")
 _MAXIMUM_IDS = 1000
 _PIPELINED = 100
+_BETWEEN = "\x1f"
+"""Parts the ids of one disclosure, where a column of lists is sent as a column of texts."""
 _NUMBER = re.compile(r"(?<!\d)\d{11}(?!\d)")
 """What could be a national identity number: never in the log, whatever a caller put into an id or a name."""
 _UNREADABLE = re.compile(r"[^\w:.\-&=]")
+
+
+def masked(identifier: str) -> str:
+    """`identifier` as it may stand in the log."""
+    return _NUMBER.sub("…", identifier).replace(_BETWEEN, "?")
+
+
+def _told(disclosure: Disclosure) -> list[tuple[UUID, int | None, list[str], str]]:
+    """(disclosure, patient, ids, query) of each row. One row a patient, so that each patient's log tells only of that
+    patient; one without a patient when there is none or the disclosure tells of several."""
+    ids = [masked(one) for one in list(disclosure.resource_ids)[:_MAXIMUM_IDS]]
+    query = disclosure.query and _NUMBER.sub("…", _UNREADABLE.sub("?", disclosure.query))
+    identity = uuid4()
+    patients = list(disclosure.patients)
+    if len(patients) <= 1:
+        return [(identity, patients[0] if patients else None, ids, query)]
+    return [(identity, None, ids, query), *((identity, patient, [], query) for patient in patients)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,21 @@ class Who:
 class Log(Protocol):
     """Where a scope writes what it showed, changed or refused."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that an answer waits for the log at most."""
+        ...
+
+    def found(
+        self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters
+    ) -> str | None:
+        """See LoggingGate.log_found."""
+        ...
+
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
+        """See LoggingGate.log_values."""
+        ...
+
     async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
         """Log it: in the connection's transaction, or durable when this returns. Raises Unavailable."""
         ...
@@ -70,30 +105,58 @@ class AuditLog:
         """`patience`: seconds that an answer waits for the log at most."""
         self._database = database
         self._clock = clock
-        self._patience = patience
+        self.patience = patience
         self._waiting: list[_Entry] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._own: Any | None = None
 
     def rows(self, who: Who, disclosure: Disclosure) -> list[tuple[Any, ...]]:
-        """One row a patient, so that each patient's log tells only of that patient; one without a patient when
-        there is none or the disclosure tells of several."""
-        ids = [_NUMBER.sub("…", one) for one in list(disclosure.resource_ids)[:_MAXIMUM_IDS]]
-        query = _NUMBER.sub("…", _UNREADABLE.sub("?", disclosure.query))
-        identity, now = uuid4(), self._clock.now()
-
-        def row(patient: int | None, named: list[str]) -> tuple[Any, ...]:
-            return (
+        """Rows of the log, in the order of COLUMNS."""
+        now = self._clock.now()
+        return [
+            (
                 now, identity, patient, disclosure.allowed, who.actor_kind, who.actor, who.actor_name,
                 who.role, who.unit, who.unit_name, who.acting_for, who.purpose, who.ground,
-                disclosure.interaction.value, disclosure.resource_type, named, query, who.through,
-            )  # fmt: skip
+                disclosure.interaction.value, disclosure.resource_type, ids, query, who.through,
+            )
+            for identity, patient, ids, query in _told(disclosure)
+        ]  # fmt: skip
 
-        patients = list(disclosure.patients)
-        if len(patients) <= 1:
-            return [row(patients[0] if patients else None, ids)]
-        return [row(None, ids), *(row(patient, []) for patient in patients)]
+    def found(
+        self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters
+    ) -> str | None:
+        """An `insert` that logs each row of the relation `found` (patient, allowed, ids) as a disclosure of its own.
+        The ids must have gone through `masked`."""
+        told = {
+            "disclosure": "gen_random_uuid()", "patient": "patient", "allowed": "allowed", "resource_ids": "ids",
+            "interaction": f"{parameters.add(interaction.value)}::text", "query": "''",
+            "resource_type": f"{parameters.add(resource_type)}::text",
+        }  # fmt: skip
+        return self._insert(who, told, found, parameters)
+
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
+        """An `insert` that logs `disclosures`."""
+        columns: list[list[Any]] = [[], [], [], [], [], [], []]
+        for disclosure in disclosures:
+            for identity, patient, ids, query in _told(disclosure):
+                row = (identity, patient, disclosure.allowed, disclosure.interaction.value, disclosure.resource_type,
+                       _BETWEEN.join(ids), query)  # fmt: skip
+                for column, value in zip(columns, row, strict=True):
+                    column.append(value)
+        types = ("uuid", "bigint", "boolean", "text", "text", "text", "text")
+        placed = ", ".join(f"{parameters.add(c)}::{t}[]" for c, t in zip(columns, types, strict=True))
+        names = ("disclosure", "patient", "allowed", "interaction", "resource_type", "resource_ids", "query")
+        told = {name: f"told.{name}" for name in names}
+        told["resource_ids"] = f"string_to_array(told.resource_ids, E'\\x{ord(_BETWEEN):02x}')"
+        return self._insert(who, told, f"unnest({placed}) as told({', '.join(names)})", parameters)
+
+    def _insert(self, who: Who, told: dict[str, str], source: str, parameters: Parameters) -> str:
+        """`told`: what the columns that differ from row to row are, as SQL over `source`."""
+        alike = {"at": f"{parameters.add(self._clock.now())}::timestamptz"}
+        alike |= {name: f"{parameters.add(getattr(who, name))}::text" for name in _WHO}
+        values = ", ".join(told.get(name) or alike[name] for name in COLUMNS)
+        return f"insert into trust_audit ({', '.join(COLUMNS)}) select {values} from {source}"
 
     async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
         """Log `disclosure`: in the connection's transaction, or durable when this returns.
@@ -149,7 +212,7 @@ class AuditLog:
     async def _keep(self, rows: Sequence[tuple[Any, ...]]) -> None:
         done = False
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self.patience):
                 if self._own is None or self._own.is_closed():
                     self._own = await self._database.dedicated()
                 await _insert(self._own, rows)
