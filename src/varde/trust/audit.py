@@ -135,7 +135,7 @@ class AuditLog:
         }  # fmt: skip
         return self._insert(who, told, found, parameters)
 
-    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> str:
         """An `insert` that logs `disclosures`."""
         columns: list[list[Any]] = [[], [], [], [], [], [], []]
         for disclosure in disclosures:
@@ -163,13 +163,12 @@ class AuditLog:
 
         Raises Unavailable when the log cannot be written.
         """
-        rows = self.rows(who, disclosure)
         if connection is not None:
-            await _insert(connection, rows)
+            await self._insert_all(connection, [(who, disclosure)])
             return
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush_for_ever(), name="audit")
-        entry = _Entry(rows, asyncio.get_running_loop().create_future())
+        entry = _Entry(who, disclosure, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         self._wake.set()
         await entry.done
@@ -188,7 +187,7 @@ class AuditLog:
 
     async def _flush(self, batch: Sequence[_Entry]) -> None:
         try:
-            await self._keep([row for entry in batch for row in entry.rows])
+            await self._keep([(entry.who, entry.disclosure) for entry in batch])
         except asyncpg.PostgresConnectionError as error:
             self._all_failed(batch, error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
@@ -209,13 +208,13 @@ class AuditLog:
         for entry in batch:
             entry.fail(error)
 
-    async def _keep(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _keep(self, told: Sequence[tuple[Who, Disclosure]]) -> None:
         done = False
         try:
             async with asyncio.timeout(self.patience):
                 if self._own is None or self._own.is_closed():
                     self._own = await self._database.dedicated()
-                await _insert(self._own, rows)
+                await self._insert_all(self._own, told)
             done = True
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             done = True  # the row's fault, not the connection's
@@ -224,6 +223,20 @@ class AuditLog:
             if not done and self._own is not None:
                 self._own.terminate()
                 self._own = None
+
+    async def _insert_all(self, connection: Any, told: Sequence[tuple[Who, Disclosure]]) -> None:
+        """Insert the rows of some disclosures. Those of one actor share what tells of the actor."""
+        whos = {who for who, _ in told}
+        if len(whos) == 1:
+            parameters = Parameters()
+            statement = self.values(whos.pop(), [disclosure for _, disclosure in told], parameters)
+            await connection.execute(statement, *parameters.values)
+            return
+        rows = [row for who, disclosure in told for row in self.rows(who, disclosure)]
+        if len(rows) <= _PIPELINED:
+            await connection.executemany(_INSERT, rows)
+        else:
+            await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
 
     async def stop(self) -> None:
         """End the flusher, after what waits is written."""
@@ -239,9 +252,10 @@ class AuditLog:
 
 @dataclass(slots=True)
 class _Entry:
-    """Rows of one disclosure on their way, and who waits for them."""
+    """A disclosure on its way into the log, and who waits for it."""
 
-    rows: list[tuple[Any, ...]]
+    who: Who
+    disclosure: Disclosure
     done: asyncio.Future[None]
 
     def kept(self) -> None:
@@ -255,15 +269,6 @@ class _Entry:
             failure = Unavailable.of("the access log cannot be written, so nothing is shown")
             failure.__cause__ = error
             self.done.set_exception(failure)
-
-
-async def _insert(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-    if len(rows) == 1:
-        await connection.execute(_INSERT, *rows[0])
-    elif len(rows) <= _PIPELINED:
-        await connection.executemany(_INSERT, rows)
-    else:
-        await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
 
 
 _ACTIONS = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
