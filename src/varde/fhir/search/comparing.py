@@ -157,8 +157,7 @@ class Comparing:
             # Without a system the unit may be meant by its code or as it is shown (R4 3.1.1.4.11).
             return f"({own} and ({index}.code = {named} or {index}.unit = {named}))"
         return (
-            f"({own} and {index}.code = {named} and"
-            f" {index}.system = {self.parameters.add(system_key(system))}::bigint)"
+            f"({own} and {index}.code = {named} and {index}.system = {self.parameters.add(system_key(system))}::bigint)"
         )
 
     def _figures(self, a: str, b: str, prefix: str, text: str, converted: Unit | None = None) -> str:
