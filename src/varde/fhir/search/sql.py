@@ -79,7 +79,7 @@ def _single_patient(search: Search) -> tuple[int | None, Condition | None]:
             if "/" not in wanted and condition.parameter.code == "patient":
                 return resource_key("Patient", wanted), condition
             key, number, form = reference_target(wanted)
-            if form == "l" and number == type_number("Patient"):
+            if form == "l" and "/_history/" not in wanted and number == type_number("Patient"):
                 return key, condition
     return None, None
 
@@ -209,6 +209,9 @@ def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str) -> 
     if sort.code == "_lastUpdated":
         return _Key("r.updated", "timestamptz", sort.descending)
     if is_main_date(search.resource_type, sort):
+        if not sort.descending:  # what has no date stands first in the index, and is to come last
+            last = "'9999-12-31 00:00:00+00'::timestamptz"
+            date = f"(case when {date} = '0001-01-02 00:00:00+00'::timestamptz then {last} else {date} end)"
         return _Key(date, "timestamptz", sort.descending)
     assert sort.parameter is not None
     kind = sort.parameter.kind
