@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from varde import edges
+from varde import edges, indexing
 from varde.clock import Clock, MovableClock, SystemClock
 from varde.db import Database
 from varde.embedded import EmbeddedPostgres
@@ -87,6 +87,7 @@ class House:
             reconcile.handler(self.checks(), clock),
             Handler("trust.seal", sealing(clock), timeout=timedelta(minutes=5), every=SEAL_EVERY),
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
+            *indexing.handlers(self.platform.store),
         ]
 
 
