@@ -14,6 +14,10 @@ from typing import Any
 
 EXAMPLES = Path("node_modules/hl7.fhir.r4.examples")
 _STEP = re.compile(r"/?f:(\w+)(?:\[(?:f:)?([^\]]+)\])?")
+_CORRECTED = {
+    # Says every type of value, where its description and its expression say texts.
+    "Observation-value-string": "f:Observation/f:valueString | f:Observation/f:valueCodeableConcept/f:text",
+}
 _UNIVERSAL = {"Resource", "DomainResource"}
 
 
@@ -63,7 +67,7 @@ def values(kind: str, definition: dict[str, Any], resource: dict[str, Any]) -> l
             if one["url"] == extension[1]:
                 found += [value for name, value in one.items() if name.startswith("value")]
         return found
-    for part in definition["xpath"].split("|"):
+    for part in _CORRECTED.get(definition["id"], definition["xpath"]).split("|"):
         steps = _STEP.findall(part.strip())
         if not steps or steps[0][0] not in {kind, *_UNIVERSAL}:
             continue
