@@ -15,7 +15,7 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, MethodNotAllowed, NotFound
+from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.gate import Gate
 from varde.fhir.store import ABSENT, Store
@@ -79,7 +79,8 @@ def _named(one: Any) -> tuple[str, Any]:
 class Operation:
     """One operation. `definition` is the canonical url of its OperationDefinition; `types` None for every type.
 
-    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2)."""
+    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2). In a transaction
+    such a one is called only when it is `transactional`: when it does all its work on `call.request.connection`."""
 
     name: str
     definition: str
@@ -87,6 +88,7 @@ class Operation:
     level: Level
     types: frozenset[str] | None = None
     changes: bool = False
+    transactional: bool = False
 
     def fits(self, resource_type: str | None, identifier: str | None) -> bool:
         """Whether it is called at such a place."""
@@ -115,7 +117,9 @@ class Operations:
         if found is None:
             raise NotFound.of("no such operation", code="not-supported")
         if request.method not in {"GET", "POST"} or (found.changes and request.method == "GET"):
-            raise MethodNotAllowed.of("this operation is called by POST" + ("" if found.changes else " or GET"))
+            raise _only("POST" if found.changes else "GET, HEAD, POST")
+        if request.connection is not None and found.changes and not found.transactional:
+            raise BadRequest.of("this operation is not done inside a transaction", code="not-supported")
         if identifier is not None and not is_id(identifier):
             raise NotFound.of(ABSENT)
         return await found.run(Call(gate, store, base, request, kind, identifier))
@@ -131,6 +135,12 @@ class Operations:
                 else (o.types is None or resource_type in o.types) and bool(o.level & (Level.TYPE | Level.INSTANCE))
             )
         ]
+
+
+def _only(methods: str) -> FhirError:
+    error = MethodNotAllowed.of(f"this operation is called by {methods}")
+    error.headers = {"allow": methods}
+    return error
 
 
 def parameters(*named: tuple[str, str, Any]) -> dict[str, Any]:

@@ -166,5 +166,7 @@ class Reading:
         if not visible:
             raise NotFound.of(ABSENT)
         if row["deleted"]:
-            raise Gone.of("the resource was deleted")
+            gone = Gone.of("the resource was deleted")
+            gone.headers = {"etag": f'W/"{row["version"]}"'}
+            raise gone
         return stored(row)
