@@ -32,8 +32,6 @@ async def process(store: Store, gate: Gate, request: Request, perform: Perform) 
     listed = bundle.get("entry") or []
     if not isinstance(listed, list) or len(listed) > MAXIMUM_ENTRIES:
         raise BadRequest.of(f"a Bundle has at most {MAXIMUM_ENTRIES} entries", "Bundle.entry")
-    if request.connection is not None:
-        raise BadRequest.of("a Bundle inside a transaction is not carried out", code="not-supported")
     single = Single(gate, request, perform)
     if kind == "batch":
         answers = [await _independent(single, given, place) for place, given in enumerate(listed)]

@@ -127,6 +127,8 @@ class Single:
             raise BadRequest.of("the address is not valid UTF-8") from None
         if segments == [""]:
             segments = []
+            if entry.method == "POST":
+                raise BadRequest.of("a Bundle inside a Bundle is not carried out", code="not-supported")
         request = Request(
             "GET" if entry.method == "HEAD" else entry.method, segments, query,
             {**entry.conditions, "content-type": content, "prefer": prefer}, body, connection, self.outer.base,

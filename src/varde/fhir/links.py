@@ -1,7 +1,8 @@
 """Links between the entries of a transaction: fullUrls and conditional references become references by id.
 
-R4 3.1.0.11.2: wherever they stand in references, in elements of type uri, url, oid and uuid, and in the `href` and
-`src` of narratives; never in canonicals. Pure; the searches that conditional references ask for are the caller's.
+R4 3.1.0.11.2: wherever they stand in references, in elements of type uri and url, and in the `href` and `src` of
+narratives; never in canonicals, and not in oid and uuid, where a reference by id would be no value. Pure; the
+searches that conditional references ask for are the caller's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from varde.fhir.errors import BadRequest
 from varde.fhir.validate import member
 
 _LOCAL = re.compile(r"([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
-_LINKING = frozenset({"uri", "url", "oid", "uuid"})
+_LINKING = frozenset({"uri", "url"})
 _ATTRIBUTE = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
 _OPAQUE = ("urn:uuid:", "urn:oid:")
 

@@ -7,9 +7,9 @@ what the transaction itself makes. Creates and updates are written in one statem
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from varde.fhir import splice
@@ -83,6 +83,11 @@ def _rank(write: _Write) -> tuple[bool, int]:
     return "urn" in (write.condition or ""), METHODS.index(write.entry.method)
 
 
+def _linked(entry: Entry, names: Mapping[str, str]) -> str:
+    """An entry's address with the fullUrls in its query replaced."""
+    return f"{entry.path}?{in_query(entry.query, names)}" if entry.query else entry.url
+
+
 class _Transaction:
     def __init__(self, store: Store, gate: Gate, single: Single, connection: Any) -> None:
         self.store = store
@@ -112,14 +117,15 @@ class _Transaction:
                 await self._patch(write, rewriting)
         for entry in sorted(others, key=lambda one: METHODS.index(one.method)):
             with _pointing(entry):
-                self.answers[entry.place] = await self.single(entry, self.connection)
+                asked = replace(entry, url=_linked(entry, rewriting.names))
+                self.answers[entry.place] = await self.single(asked, self.connection)
         return [self.answers[entry.place] for entry in entries]
 
     async def _write_of(self, entry: Entry) -> _Write | None:
         """The entry as a write; None for reads, searches and operations."""
         path = entry.path.strip("/")
         kind, _, rest = path.partition("/")
-        if entry.method not in _WRITES or "$" in path or rest == "_search":
+        if entry.method not in _WRITES or not path or "$" in path or rest == "_search":
             return None
         if not is_type(kind):
             raise NotFound.of("no such resource type", code="not-supported")
