@@ -12,6 +12,8 @@ from varde.fhir.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
 PATCH_TYPES = frozenset({"application/json-patch+json", "application/merge-patch+json"})
+NDJSON_TYPES = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
+"""What operations on data in bulk take and give (Bulk Data IG)."""
 FORM = "application/x-www-form-urlencoded"
 _PLAIN = frozenset({None, FHIR_JSON, f"{FHIR_JSON}; charset=utf-8", "*/*"})
 """What nearly every client asks for, told apart without looking further."""
@@ -19,9 +21,10 @@ _ANY = frozenset({"*/*", "application/*"})
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 
 
-def answer_type(headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> str:
+def answer_type(headers: Mapping[str, str], query: Sequence[tuple[str, str]], *, bulk: bool = False) -> str:
     """The media type of the answer: `_format` comes before Accept; a client that asks for JSON by a general name
-    gets that name. Raises NotAcceptable."""
+    gets that name. `bulk`: NDJSON may be asked for; then the answer says by itself what it is. Raises
+    NotAcceptable."""
     wanted = next((value for name, value in query if name == "_format"), None)
     if wanted:
         if wanted.lower() == "json":
@@ -36,7 +39,8 @@ def answer_type(headers: Mapping[str, str], query: Sequence[tuple[str, str]]) ->
     best, quality = None, 0.0
     for part in accept.split(","):
         weight = _quality(part)
-        if weight > quality and (found := _named(part)) is not None:
+        found = FHIR_JSON if bulk and part.partition(";")[0].strip().lower() in NDJSON_TYPES else _named(part)
+        if weight > quality and found is not None:
             best, quality = found, weight
     if best is None:
         raise NotAcceptable.of(f"only JSON is given: {FHIR_JSON}")
@@ -67,9 +71,11 @@ def _quality(part: str) -> float:
     return 1.0
 
 
-def check_body(method: str, headers: Mapping[str, str]) -> None:
-    """Raise UnsupportedMediaType unless the body is of a kind that the method takes."""
+def check_body(method: str, headers: Mapping[str, str], *, bulk: bool = False) -> None:
+    """Raise UnsupportedMediaType unless the body is of a kind that the method takes; `bulk`: also NDJSON."""
     kind = media_type(headers)
+    if bulk and kind in NDJSON_TYPES:
+        return
     fitting = JSON_TYPES | PATCH_TYPES if method == "PATCH" else JSON_TYPES
     if kind not in fitting or (kind in JSON_TYPES and _named(headers.get("content-type", "")) is None):
         others = " or one of " + ", ".join(sorted(PATCH_TYPES)) if method == "PATCH" else ""

@@ -77,10 +77,12 @@ def _named(one: Any) -> tuple[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `definition` is the canonical url of its OperationDefinition; `types` None for every type.
+    """One operation. `definition` is the canonical url of its OperationDefinition, empty for an address that another
+    operation's answer gives and that is declared nowhere; `types` None for every type.
 
     `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2). In a transaction
-    such a one is called only when it is `transactional`: when it does all its work on `call.request.connection`."""
+    such a one is called only when it is `transactional`: when it does all its work on `call.request.connection`.
+    `removes` says that DELETE calls it too: to call off what it tells of."""
 
     name: str
     definition: str
@@ -89,6 +91,7 @@ class Operation:
     types: frozenset[str] | None = None
     changes: bool = False
     transactional: bool = False
+    removes: bool = False
 
     def fits(self, resource_type: str | None, identifier: str | None) -> bool:
         """Whether it is called at such a place."""
@@ -116,8 +119,9 @@ class Operations:
         found = next((o for o in self.every if o.name == name and o.fits(kind, identifier)), None)
         if found is None:
             raise NotFound.of("no such operation", code="not-supported")
-        if request.method not in {"GET", "POST"} or (found.changes and request.method == "GET"):
-            raise _only("POST" if found.changes else "GET, HEAD, POST")
+        methods = ["POST", *(() if found.changes else ("GET", "HEAD")), *(("DELETE",) if found.removes else ())]
+        if request.method not in methods:
+            raise _only(", ".join(methods))
         if request.connection is not None and found.changes and not found.transactional:
             raise BadRequest.of("this operation is not done inside a transaction", code="not-supported")
         if identifier is not None and not is_id(identifier):
@@ -129,7 +133,8 @@ class Operations:
         return [
             {"name": o.name, "definition": o.definition}
             for o in self.every
-            if (
+            if o.definition
+            and (
                 Level.SYSTEM in o.level
                 if resource_type is None
                 else (o.types is None or resource_type in o.types) and bool(o.level & (Level.TYPE | Level.INSTANCE))

@@ -92,13 +92,14 @@ class FhirApplication:
             reply.negotiate(headers, query)
             return self._documents.answer(path, headers, query)
         gate = await self._authenticate(headers, method, scope["path"])
-        reply.negotiate(headers, query)
+        bulk = path.rpartition("/")[2].startswith("$")
+        reply.negotiate(headers, query, bulk=bulk)
         body = await _body(receive, headers) if method in _WITH_BODY else b""
         segments = path.split("/") if path else []
         if method == "POST" and segments[-1:] == ["_search"]:
             query, body = [*query, *_form(headers, body)], b""
         elif body:
-            check_body(method, headers)
+            check_body(method, headers, bulk=bulk)
         base = self._proxied.base(headers) if self._proxied is not None else ""
         method = "GET" if method == "HEAD" else method
         return await self._interactions.perform(gate, Request(method, segments, query, headers, body, base=base))
@@ -158,10 +159,10 @@ class _Reply:
         self._kind = FHIR_JSON
         self._pretty = False
 
-    def negotiate(self, headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> None:
+    def negotiate(self, headers: Mapping[str, str], query: Sequence[tuple[str, str]], *, bulk: bool = False) -> None:
         """Settle what the client wants. Raises NotAcceptable and BadRequest, which are sent as plain FHIR JSON."""
         self._pretty = is_pretty(query)
-        self._kind = answer_type(headers, query)
+        self._kind = answer_type(headers, query, bulk=bulk)
 
     async def send(self, send: Any, answer: Answer) -> None:
         """Send the answer, headers first."""
@@ -174,7 +175,7 @@ class _Reply:
             return
         if not isinstance(body, bytes):
             body = b"" if body is None else dump(body)
-        if self._pretty and body:
+        if self._pretty and body and "content-type" not in answer.headers:
             body = dump(parse_exact(body), indent=True)
         if body and "content-type" not in answer.headers:
             headers.append((b"content-type", f"{self._kind}; charset=utf-8".encode()))
