@@ -29,7 +29,7 @@ _MODIFIERS = {
 _OF_COLUMNS = {"_id": {"not", "missing"}, "_lastUpdated": {"missing"}}
 _RESULT = {
     "_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty",
-    "_page", "_contained", "_containedType", "_type",
+    "_page", "_contained", "_containedType", "_type", "_totalMethod",
 }  # fmt: skip
 
 
@@ -250,6 +250,10 @@ def _result(search: Search, name: str, modifier: str, text: str) -> None:
         if text not in {"none", "estimate", "accurate"}:
             raise BadRequest.of("_total is none, estimate or accurate")
         search.total = text  # type: ignore[assignment]
+    elif name == "_totalMethod":  # Aidbox's word for _total, which fhirpy sends with every count
+        if text not in {"count", "estimate", "countEstimate"}:
+            raise BadRequest.of("_totalMethod is count, estimate or countEstimate")
+        search.total = "accurate" if text == "count" else "estimate"
     elif name == "_summary":
         if text not in {"true", "false", "text", "data", "count"}:
             raise BadRequest.of("_summary is true, false, text, data or count")
