@@ -233,7 +233,9 @@ def _visible(row: Any) -> Stored:
     if row is None or not row["visible"]:
         raise NotFound.of(ABSENT)
     if row["deleted"]:
-        raise Gone.of("the resource was deleted")
+        gone = Gone.of("the resource was deleted")
+        gone.headers = {"etag": f'W/"{row["version"]}"'}
+        raise gone
     return stored(row)
 
 
