@@ -39,9 +39,9 @@ def parameters(kind: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for one in definitions():
         bases = set(one.get("base", ()))
-        if kind in bases or bases & _UNIVERSAL:
-            if one["code"] not in found or "extensions" not in one["id"]:
-                found[one["code"]] = one
+        fits = kind in bases or bool(bases & _UNIVERSAL)
+        if fits and (one["code"] not in found or "extensions" not in one["id"]):
+            found[one["code"]] = one
     return found
 
 
@@ -73,7 +73,9 @@ def values(kind: str, definition: dict[str, Any], resource: dict[str, Any]) -> l
             continue
         at: list[Any] = [resource]
         for name, predicate in steps[1:]:
-            at = _filtered([inner for one in at if isinstance(one, dict) for inner in _listed(one.get(name))], predicate)
+            at = _filtered(
+                [inner for one in at if isinstance(one, dict) for inner in _listed(one.get(name))], predicate
+            )
         found += at
     return found
 
@@ -226,5 +228,11 @@ def _plain(holder: Any, expression: str) -> list[Any]:
     for name in expression.split("."):
         choices = [m for one in at if isinstance(one, dict) for m in one if m == name or
                    (m.startswith(name) and m[len(name):][:1].isupper() and name == "value")]  # fmt: skip
-        at = [inner for one in at if isinstance(one, dict) for m in dict.fromkeys(choices) for inner in _listed(one.get(m))]
+        at = [
+            inner
+            for one in at
+            if isinstance(one, dict)
+            for m in dict.fromkeys(choices)
+            for inner in _listed(one.get(m))
+        ]
     return at

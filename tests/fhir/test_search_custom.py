@@ -78,9 +78,9 @@ async def test_a_stored_parameter_becomes_searchable(store: Store, gate: OpenGat
     assert await _found(other, gate, "marital=G&_sort=marital") == {"a", "b"}
     assert await _found(other, gate, "_filter=marital eq G") == {"a", "b"}
     # Retired, it is unknown, and its values are swept away later.
-    await store.update(gate, "SearchParameter", (await store.search(gate, "SearchParameter", "code=marital")).matches[0].id,
-                       {**_parameter("marital", "Patient.maritalStatus"), "status": "retired",
-                        "id": (await store.search(gate, "SearchParameter", "code=marital")).matches[0].id})  # fmt: skip
+    (stored,) = (await store.search(gate, "SearchParameter", "code=marital")).matches
+    retired = {**_parameter("marital", "Patient.maritalStatus"), "status": "retired", "id": stored.id}
+    await store.update(gate, "SearchParameter", stored.id, retired)
     key = definitions.search_parameters("Patient")["marital"].key
     await _refresh(store)
     with pytest.raises(BadRequest, match="unknown"):
@@ -97,12 +97,24 @@ async def test_a_stored_parameter_becomes_searchable(store: Store, gate: OpenGat
 
 CASES = [
     (_parameter("spouse", "Patient.contact.name", "string"), "spouse=ås", {"a"}),
-    (_parameter("prefers", "Patient.communication.where(preferred='x').language", "token"), "prefers:missing=true", {"a", "b"}),
+    (
+        _parameter("prefers", "Patient.communication.where(preferred='x').language", "token"),
+        "prefers:missing=true",
+        {"a", "b"},
+    ),
     (_parameter("born-in", "Patient.extension('http://x/born').value", "token"), "born-in=no", {"a"}),
-    (_parameter("born-at", "Patient.extension.where(url = 'http://x/born').value.as(CodeableConcept)"), "born-at=no", {"a"}),
-    (_parameter("either", "Patient.maritalStatus | Patient.extension('http://x/born').value"), "either=no,U", {"a", "b"}),
+    (
+        _parameter("born-at", "Patient.extension.where(url = 'http://x/born').value.as(CodeableConcept)"),
+        "born-at=no",
+        {"a"},
+    ),
+    (
+        _parameter("either", "Patient.maritalStatus | Patient.extension('http://x/born').value"),
+        "either=no,U",
+        {"a", "b"},
+    ),
     (_parameter("every", "Resource.language", "token", "Resource"), "every:missing=true", {"a", "b"}),
-]  # fmt: skip
+]
 
 
 async def test_expressions_that_are_understood(store: Store, gate: OpenGate) -> None:
@@ -148,15 +160,31 @@ async def test_the_whole_store_is_made_anew_and_answers_as_before(
     for number in range(60):
         drug = {"resourceType": "Medication", "id": "m", "code": {"coding": [{"code": f"M{number % 3}"}]}}
         made += [
-            {"resourceType": "Patient", "id": f"p{number}", "name": [{"family": f"Navn{number}"}],
-             "identifier": [{"system": "urn:p", "value": str(number)}]},
-            {"resourceType": "Observation", "id": f"o{number}", "status": "final", "subject": {"reference": f"Patient/p{number}"},
-             "code": {"coding": [{"system": "urn:c", "code": "A"}]}, "effectiveDateTime": f"2026-01-{number % 28 + 1:02}",
-             "valueQuantity": {"value": number, "system": "http://unitsofmeasure.org", "code": "mg"}},
-            {"resourceType": "MedicationRequest", "id": f"m{number}", "status": "active", "intent": "order",
-             "subject": {"type": "Patient", "identifier": {"system": "urn:p", "value": str(number)}},
-             "contained": [drug], "medicationReference": {"reference": "#m"}},
-        ]  # fmt: skip
+            {
+                "resourceType": "Patient",
+                "id": f"p{number}",
+                "name": [{"family": f"Navn{number}"}],
+                "identifier": [{"system": "urn:p", "value": str(number)}],
+            },
+            {
+                "resourceType": "Observation",
+                "id": f"o{number}",
+                "status": "final",
+                "subject": {"reference": f"Patient/p{number}"},
+                "code": {"coding": [{"system": "urn:c", "code": "A"}]},
+                "effectiveDateTime": f"2026-01-{number % 28 + 1:02}",
+                "valueQuantity": {"value": number, "system": "http://unitsofmeasure.org", "code": "mg"},
+            },
+            {
+                "resourceType": "MedicationRequest",
+                "id": f"m{number}",
+                "status": "active",
+                "intent": "order",
+                "subject": {"type": "Patient", "identifier": {"system": "urn:p", "value": str(number)}},
+                "contained": [drug],
+                "medicationReference": {"reference": "#m"},
+            },
+        ]
     await store.write_many(gate, made)
     questions = [
         ("Observation", "code=urn:c|A&_sort=-date&_count=1000"), ("Observation", "patient=p7"),

@@ -167,9 +167,19 @@ async def test_parts_of_parts(store: Store, gate: OpenGate, find: Find) -> None:
 
 
 SNOMED = "urn:sct"
-CODES = {"resourceType": "CodeSystem", "id": "sct", "status": "active", "content": "complete", "url": SNOMED, "concept": [
-    {"code": "disease", "concept": [{"code": "infection", "concept": [{"code": "flu"}, {"code": "cold"}]},
-                                    {"code": "injury"}]}]}  # fmt: skip
+CODES = {
+    "resourceType": "CodeSystem",
+    "id": "sct",
+    "status": "active",
+    "content": "complete",
+    "url": SNOMED,
+    "concept": [
+        {
+            "code": "disease",
+            "concept": [{"code": "infection", "concept": [{"code": "flu"}, {"code": "cold"}]}, {"code": "injury"}],
+        }
+    ],
+}
 VALUES = {"resourceType": "ValueSet", "id": "vs", "status": "active", "url": "http://vs/x", "version": "2", "compose": {
     "include": [{"system": SNOMED, "concept": [{"code": "flu"}, {"code": "injury"}]}, {"valueSet": ["http://vs/y"]}],
     "exclude": [{"system": SNOMED, "concept": [{"code": "injury"}]}]}}  # fmt: skip
@@ -187,10 +197,19 @@ async def test_codes_by_value_set_and_by_hierarchy(store: Store, gate: OpenGate,
                 "code": {"coding": [{"system": system, "code": code}]}}  # fmt: skip
 
     await _put(
-        store, gate, CODES, VALUES, MORE, OTHER, GENDERS, *map(sick, ("disease", "infection", "flu", "cold", "injury")),
-        sick("z", "urn:other"), {"resourceType": "Condition", "id": "none", "subject": {"reference": "Patient/f"}},
-        {"resourceType": "Patient", "id": "m", "gender": "male"}, {"resourceType": "Patient", "id": "f", "gender": "female"},
-    )  # fmt: skip
+        store,
+        gate,
+        CODES,
+        VALUES,
+        MORE,
+        OTHER,
+        GENDERS,
+        *map(sick, ("disease", "infection", "flu", "cold", "injury")),
+        sick("z", "urn:other"),
+        {"resourceType": "Condition", "id": "none", "subject": {"reference": "Patient/f"}},
+        {"resourceType": "Patient", "id": "m", "gender": "male"},
+        {"resourceType": "Patient", "id": "f", "gender": "female"},
+    )
     assert await find("Condition", [("code:below", f"{SNOMED}|infection")]) == {"infection", "flu", "cold"}
     assert await find("Condition", [("code:above", f"{SNOMED}|flu")]) == {"disease", "infection", "flu"}
     assert await find("Condition", [("code:below", f"{SNOMED}|flu,{SNOMED}|injury")]) == {"flu", "injury"}
@@ -259,7 +278,9 @@ async def test_words_of_narrative_and_content(store: Store, gate: OpenGate, find
         div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>{narrative}</p></div>'
         return _observation(identifier, text={"status": "generated", "div": div}, note=[{"text": note}])
 
-    await _put(store, gate, told("bone", "Kreft i beina med spredning", "Čáhppe Åsen"), told("liver", "Lever", "kreften"))
+    await _put(
+        store, gate, told("bone", "Kreft i beina med spredning", "Čáhppe Åsen"), told("liver", "Lever", "kreften")
+    )
 
     async def asked() -> None:
         assert await find("Observation", "_text=kreft") == {"bone"}
@@ -334,8 +355,15 @@ async def test_contained_resources(store: Store, gate: OpenGate, find: Find) -> 
 
 
 async def test_a_document_is_found_by_its_composition(store: Store, gate: OpenGate, find: Find) -> None:
-    composition = {"resourceType": "Composition", "id": "c", "status": "final", "type": {"text": "x"}, "title": "Epikrise",
-                   "date": "2026-01-01", "author": [{"reference": "Practitioner/a"}]}  # fmt: skip
+    composition = {
+        "resourceType": "Composition",
+        "id": "c",
+        "status": "final",
+        "type": {"text": "x"},
+        "title": "Epikrise",
+        "date": "2026-01-01",
+        "author": [{"reference": "Practitioner/a"}],
+    }
     entries = [{"fullUrl": "http://x/Composition/c", "resource": composition},
                {"fullUrl": "http://x/Patient/p", "resource": {"resourceType": "Patient", "id": "p"}}]  # fmt: skip
     bundle = {"resourceType": "Bundle", "id": "b", "type": "document", "timestamp": "2026-01-01T00:00:00Z",
@@ -378,11 +406,21 @@ async def test_dates_of_periods_and_timings(store: Store, gate: OpenGate, find: 
 
 async def test_ages_and_births(store: Store, gate: OpenGate, find: Find) -> None:
     born = {"old": "1926-11-24", "day": "1926-11-25", "child": "2020-02-29", "dead": "1926-01-01", "year": "2000"}
-    await _put(store, gate, *(
-        {"resourceType": "Patient", "id": name, "birthDate": date, **({"deceasedBoolean": True} if name == "dead" else {})}
-        for name, date in born.items()
-    ), {"resourceType": "Patient", "id": "twin", "multipleBirthInteger": 2},
-       {"resourceType": "Patient", "id": "single", "multipleBirthBoolean": False})  # fmt: skip
+    await _put(
+        store,
+        gate,
+        *(
+            {
+                "resourceType": "Patient",
+                "id": name,
+                "birthDate": date,
+                **({"deceasedBoolean": True} if name == "dead" else {}),
+            }
+            for name, date in born.items()
+        ),
+        {"resourceType": "Patient", "id": "twin", "multipleBirthInteger": 2},
+        {"resourceType": "Patient", "id": "single", "multipleBirthBoolean": False},
+    )
     assert await find("Patient", "age=100") == {"old"}  # the clock stands at 24 November 2026
     assert await find("Patient", "age=99") == {"day"}
     assert await find("Patient", "age=6") == {"child"}
@@ -420,49 +458,118 @@ async def test_escapes(store: Store, gate: OpenGate, find: Find) -> None:
 
 
 FILTERS = {
-    'name co "pet"': {"p"}, "given eq peter and birthdate ge 1990-10-10": {"p"}, 'given eq "PETER"': {"p"},
-    "family sw van": {"p"}, "family ew BERG": {"p"}, "family ne Olsen": {"p"}, "name pr false": {"n"},
-    "not (name pr true)": {"n"}, "(gender eq male or gender eq female) and birthdate lt 1990": {"q"},
-    "birthdate po 1990": {"p"}, "id eq q": {"q"}, "_id ne q and _id ne n": {"p"}, "gender eq male or id eq n and id eq q": {"q"},
-    "organization re Organization/o": {"p"}, 'organization.name eq "sykehuset"': {"p"},
-    "organization[address-city eq Tromsø].name co hus": {"p"}, "organization:Organization.name sw syk": {"p"},
-    "_has:Observation:patient:value-quantity gt 5": {"q"}, "_has:Observation:patient:status eq final": {"p", "q"},
-    "identifier eq urn:i|1": {"p"}, "identifier sw 1": {"p", "q"}, "identifier co 2": {"q"}, "age ge 18": {"p", "q"},
-    "_lastUpdated ge 2026-11-24": {"p", "q", "n"}, "_tag eq x": {"p"}, "_list eq l": {"p"},
-}  # fmt: skip
+    'name co "pet"': {"p"},
+    "given eq peter and birthdate ge 1990-10-10": {"p"},
+    'given eq "PETER"': {"p"},
+    "family sw van": {"p"},
+    "family ew BERG": {"p"},
+    "family ne Olsen": {"p"},
+    "name pr false": {"n"},
+    "not (name pr true)": {"n"},
+    "(gender eq male or gender eq female) and birthdate lt 1990": {"q"},
+    "birthdate po 1990": {"p"},
+    "id eq q": {"q"},
+    "_id ne q and _id ne n": {"p"},
+    "gender eq male or id eq n and id eq q": {"q"},
+    "organization re Organization/o": {"p"},
+    'organization.name eq "sykehuset"': {"p"},
+    "organization[address-city eq Tromsø].name co hus": {"p"},
+    "organization:Organization.name sw syk": {"p"},
+    "_has:Observation:patient:value-quantity gt 5": {"q"},
+    "_has:Observation:patient:status eq final": {"p", "q"},
+    "identifier eq urn:i|1": {"p"},
+    "identifier sw 1": {"p", "q"},
+    "identifier co 2": {"q"},
+    "age ge 18": {"p", "q"},
+    "_lastUpdated ge 2026-11-24": {"p", "q", "n"},
+    "_tag eq x": {"p"},
+    "_list eq l": {"p"},
+}
 WRONG_FILTERS = (
-    "", "name", "name eq", "name xx y", "name eq x and", "(name eq x", "name eq x)", "not name eq x", "nothing eq 1",
-    "name gt", "birthdate co 1", "gender.x eq 1", "organization. eq 1", "organization[name eq x] eq 1", '"a" eq b',
-    "name eq \"a", "organization[name eq x", "_has:X:y:z eq 1", "age eq x", "(" * 50 + "name eq x" + ")" * 50,
-    "name pr x", "birthdate eq x", "organization.partof.partof.partof.partof.partof.partof.partof.partof.partof.name eq x",
-)  # fmt: skip
+    "",
+    "name",
+    "name eq",
+    "name xx y",
+    "name eq x and",
+    "(name eq x",
+    "name eq x)",
+    "not name eq x",
+    "nothing eq 1",
+    "name gt",
+    "birthdate co 1",
+    "gender.x eq 1",
+    "organization. eq 1",
+    "organization[name eq x] eq 1",
+    '"a" eq b',
+    'name eq "a',
+    "organization[name eq x",
+    "_has:X:y:z eq 1",
+    "age eq x",
+    "(" * 50 + "name eq x" + ")" * 50,
+    "name pr x",
+    "birthdate eq x",
+    "organization.partof.partof.partof.partof.partof.partof.partof.partof.partof.name eq x",
+)
 
 
 async def test_filters(store: Store, gate: OpenGate, find: Find) -> None:
     await _put(
-        store, gate,
+        store,
+        gate,
         {"resourceType": "Organization", "id": "o", "name": "Sykehuset", "address": [{"city": "Tromsø"}]},
-        {"resourceType": "Patient", "id": "p", "name": [{"family": "van der Berg", "given": ["Peter"]}], "birthDate": "1990-12-01",
-         "managingOrganization": {"reference": "Organization/o"}, "identifier": [{"system": "urn:i", "value": "1"}],
-         "meta": {"tag": [{"code": "x"}]}},
-        {"resourceType": "Patient", "id": "q", "name": [{"family": "Olsen"}], "gender": "male", "birthDate": "1980",
-         "identifier": [{"system": "urn:i", "value": "12"}]},
+        {
+            "resourceType": "Patient",
+            "id": "p",
+            "name": [{"family": "van der Berg", "given": ["Peter"]}],
+            "birthDate": "1990-12-01",
+            "managingOrganization": {"reference": "Organization/o"},
+            "identifier": [{"system": "urn:i", "value": "1"}],
+            "meta": {"tag": [{"code": "x"}]},
+        },
+        {
+            "resourceType": "Patient",
+            "id": "q",
+            "name": [{"family": "Olsen"}],
+            "gender": "male",
+            "birthDate": "1980",
+            "identifier": [{"system": "urn:i", "value": "12"}],
+        },
         {"resourceType": "Patient", "id": "n"},
         _observation("a", subject={"reference": "Patient/p"}, valueQuantity={"value": 5}),
-        _observation("b", subject={"reference": "Patient/q"}, valueQuantity={"value": 6}, component=[
-            {"code": {"coding": [{"code": "s"}]}, "valueQuantity": {"value": 140}},
-            {"code": {"coding": [{"code": "d"}]}, "valueQuantity": {"value": 90}}]),
-        {"resourceType": "List", "id": "l", "status": "current", "mode": "working", "entry": [{"item": {"reference": "Patient/p"}}]},
-    )  # fmt: skip
+        _observation(
+            "b",
+            subject={"reference": "Patient/q"},
+            valueQuantity={"value": 6},
+            component=[
+                {"code": {"coding": [{"code": "s"}]}, "valueQuantity": {"value": 140}},
+                {"code": {"coding": [{"code": "d"}]}, "valueQuantity": {"value": 90}},
+            ],
+        ),
+        {
+            "resourceType": "List",
+            "id": "l",
+            "status": "current",
+            "mode": "working",
+            "entry": [{"item": {"reference": "Patient/p"}}],
+        },
+    )
     for text, expected in FILTERS.items():
         assert await find("Patient", [("_filter", text)]) == expected, text
-    assert await find("Observation", [("_filter", "component-code-value-quantity[component-code eq s].component-value-quantity gt 100")]) == {"b"}  # noqa: E501
-    assert await find("Observation", [("_filter", "component-code-value-quantity[code eq d].component-value-quantity gt 100")]) == set()  # noqa: E501
+    assert await find(
+        "Observation",
+        [("_filter", "component-code-value-quantity[component-code eq s].component-value-quantity gt 100")],
+    ) == {"b"}
+    assert (
+        await find(
+            "Observation", [("_filter", "component-code-value-quantity[code eq d].component-value-quantity gt 100")]
+        )
+        == set()
+    )
     assert await find("Observation", [("_filter", "combo-code-value-quantity eq s$140")]) == {"b"}
     assert await find("Patient", [("_filter", "name co pet"), ("gender:missing", "true")]) == {"p"}
     for text in WRONG_FILTERS:
         with pytest.raises(BadRequest):
-            page = await find("Patient", [("_filter", text), ("_filter", "x" if not text else text)])
+            page = await find("Patient", [("_filter", text), ("_filter", text or "x")])
             raise AssertionError((text, page))
 
 
@@ -478,7 +585,12 @@ async def test_searches_over_several_types(store: Store, gate: OpenGate, find: F
     assert await find(None, "_type=Patient&family=berg") == {"p"}
     assert await find(None, "_type=Patient,Practitioner,Organization&active=true") == {"p", "d", "o"}
     assert await find(None, "_id=p,d") == {"p", "d"}
-    for wrong in ("family=berg", "_type=Patient,Organization&family=berg", "_type=Nothing", "_type=Patient&_sort=family"):
+    for wrong in (
+        "family=berg",
+        "_type=Patient,Organization&family=berg",
+        "_type=Nothing",
+        "_type=Patient&_sort=family",
+    ):
         with pytest.raises(BadRequest):
             await find(None, wrong)
 
@@ -503,6 +615,7 @@ async def test_what_is_not_understood_is_refused_or_told_of(client: httpx.AsyncC
     assert answer.status_code == 200
     outcome = answer.json()["entry"][0]
     assert outcome["search"]["mode"] == "outcome" and len(outcome["resource"]["issue"]) == 3
+    assert answer.json()["link"] == [{"relation": "self", "url": "http://test/fhir/Patient"}]
     assert (await client.get("/Patient?birthdate=x", headers=lenient)).status_code == 400
     assert (await client.get("/Patient?birthdate=&nothing=")).status_code == 200  # asks for nothing
 
@@ -567,3 +680,28 @@ async def test_pages_lead_back_too(store: Store, gate: OpenGate) -> None:
     assert [m.id for m in start.matches] == ["p0", "p1", "p2"] and start.previous is None
     again = await store.search(gate, "Patient", f"_sort=_id&_count=3&_page={start.next}")
     assert [m.id for m in again.matches] == ["p3", "p4", "p5"]
+
+
+async def test_links_and_contained_resources_over_http(client: httpx.AsyncClient) -> None:
+    drug = {"resourceType": "Medication", "id": "m", "code": {"text": "x"}}
+    for number in range(5):
+        made = {"resourceType": "MedicationRequest", "id": f"r{number}", "status": "active", "intent": "order",
+                "subject": {"reference": "Patient/p"}, "contained": [drug],
+                "medicationReference": {"reference": "#m"}}  # fmt: skip
+        assert (await client.put(f"/MedicationRequest/r{number}", json=made)).status_code == 201
+    bundle = (await client.get("/Medication?_contained=true&_containedType=contained")).json()
+    assert sorted(e["fullUrl"] for e in bundle["entry"]) == [
+        f"http://test/fhir/MedicationRequest/r{number}#m" for number in range(5)
+    ]
+    assert bundle["entry"][0]["resource"] == drug and bundle["total"] == 5
+    links = []
+    page = (await client.get("/MedicationRequest?status=active&_sort=_id&_count=2")).json()
+    while True:
+        named = {link["relation"]: link["url"] for link in page["link"]}
+        links.append(set(named))
+        if "next" not in named:
+            break
+        page = (await client.get(named["next"].removeprefix("http://test/fhir"))).json()
+    assert links == [{"self", "next"}, {"self", "next", "previous", "first"}, {"self", "previous", "first"}]
+    back = (await client.get(named["previous"].removeprefix("http://test/fhir"))).json()
+    assert [e["resource"]["id"] for e in back["entry"]] == ["r2", "r3"]

@@ -17,8 +17,22 @@ from varde.clock import SetClock
 from varde.fhir.store import Store
 
 NAMES = ["Ås", "Berg", "Čáhppe", "Dahl", "Øye", None]
-SORTS = ["", "_id", "-_id", "birthdate", "-birthdate", "family,-birthdate", "-family", "gender,_id", "-gender", "organization",
-         "-organization,family", "_profile", "-_profile", "deceased,-family"]  # fmt: skip
+SORTS = [
+    "",
+    "_id",
+    "-_id",
+    "birthdate",
+    "-birthdate",
+    "family,-birthdate",
+    "-family",
+    "gender,_id",
+    "-gender",
+    "organization",
+    "-organization,family",
+    "_profile",
+    "-_profile",
+    "deceased,-family",
+]
 
 
 def _patient(drawn: Random, identifier: str) -> dict[str, Any]:
