@@ -7,10 +7,12 @@ away, would mean every resource of the type, and is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from varde.fhir.errors import BadRequest, Conflict, PreconditionFailed
 from varde.fhir.gate import Gate, Interaction
+from varde.fhir.joining import Alone
 from varde.fhir.keys import resource_key
 from varde.fhir.model import Stored, Written
 from varde.fhir.patch import PatchKind, apply_patch
@@ -58,6 +60,9 @@ class Conditional(Searching, Writing):
             raise BadRequest.of("the resource is not of the type in the address")
         await self.allow(gate, Interaction.CREATE, kind)
         condition = None if if_none_exist is None else condition_of(kind, if_none_exist)
+        if connection is None and condition is None and resource_id is None:
+            with suppress(Alone):
+                return await self.join(gate, Item(body, parsed), Interaction.CREATE)
         async with self.within(connection) as own:
             if condition is not None:
                 await self.serialize(own, [(kind, condition)])
