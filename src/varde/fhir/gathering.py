@@ -30,7 +30,8 @@ class Gathering(Generic[Asked, Got]):
         lanes: int = 2,
     ) -> None:
         """`answer` gives an answer or an error for each, in their order; if it raises and has done nothing, each is
-        asked alone, so that nobody suffers for another's request. At most `most` are answered together, by `lanes` at a time a key."""
+        asked alone, so that nobody suffers for another's request.
+        At most `most` are answered together, by `lanes` at a time a key."""
         self._answer = answer
         self._most = most
         self._lanes = lanes
