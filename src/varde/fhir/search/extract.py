@@ -6,6 +6,7 @@ Compartment and main date come from the same values. What a value becomes is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -20,9 +21,19 @@ _Extractor = Callable[[Mapping[str, Any], IndexRows], None]
 _DEMOGRAPHIC = {"Patient"}
 
 
+@dataclass(slots=True)
+class _Node:
+    """Where the paths of parameters have come to: what is called with the value there, and how they go on."""
+
+    calls: list[str] = field(default_factory=list)
+    steps: dict[tuple[Any, ...], _Node] = field(default_factory=dict)
+
+
 @cache
 def _extractor(resource_type: str) -> _Extractor:
-    lines = ["def extractor(resource, rows):"]
+    # Parameters share most of their paths, and a resource has few of the members that they start from: paths that
+    # begin alike are walked once.
+    root = _Node()
     names: dict[str, Any] = {"is_reference_to": values.is_reference_to, "has_extension": values.has_extension}
     for parameter in search_parameters(resource_type).values():
         if parameter.code in {"_id", "_lastUpdated"}:
@@ -32,7 +43,12 @@ def _extractor(resource_type: str) -> _Extractor:
             if handler is None:
                 continue
             names[f"h{id(handler)}"] = handler
-            _emit(lines, path["steps"], f"h{id(handler)}(rows, {parameter.key}, %s)", path["type"])
+            node = root
+            for step in path["steps"]:
+                node = node.steps.setdefault(tuple(step), _Node())
+            node.calls.append(f"h{id(handler)}(rows, {parameter.key}, %s)")
+    lines = ["def extractor(resource, rows):"]
+    _emit(lines, root, "resource", 1)
     if len(lines) == 1:
         lines.append("    pass")
     exec("\n".join(lines), names)  # noqa: S102 source made here from the specification's definitions
@@ -40,26 +56,25 @@ def _extractor(resource_type: str) -> _Extractor:
     return made
 
 
-def _emit(lines: list[str], steps: list[Any], call: str, datatype: str) -> None:
-    """Nested loops and guards along one path. Wrong shapes (left to validation) are stepped over."""
-    depth, holder, number = 1, "resource", 0
-    for step in steps:
-        pad = "    " * depth
+def _emit(lines: list[str], node: _Node, holder: str, depth: int) -> None:
+    """Nested loops and guards along the paths from `node`. Wrong shapes (left to validation) are stepped over."""
+    pad = "    " * depth
+    for step, after in node.steps.items():
         if len(step) == 2:
             name, repeats = step
-            number += 1
-            lines.append(f"{pad}v{number} = {holder}.get({name!r})")
-            lines.append(f"{pad}if v{number}:" if repeats else f"{pad}if v{number} is not None:")
-            depth += 1
+            value = f"v{depth}"
+            lines.append(f"{pad}{value} = {holder}.get({name!r})")
             if repeats:
-                lines.append("    " * depth + f"for w{number} in v{number} if type(v{number}) is list else ():")
-                depth += 1
-                holder = f"w{number}"
+                lines.append(f"{pad}if {value}:")
+                lines.append(f"{pad}    for w{depth} in {value} if type({value}) is list else ():")
+                inner, value = depth + 2, f"w{depth}"
             else:
-                holder = f"v{number}"
-            if step is not steps[-1] and _next_needs_dict(steps, step):
-                lines.append("    " * depth + f"if type({holder}) is dict:")
-                depth += 1
+                lines.append(f"{pad}if {value} is not None:")
+                inner = depth + 1
+            lines += ["    " * inner + call % value for call in after.calls]
+            if after.steps:
+                lines.append("    " * inner + f"if type({value}) is dict:")
+                _emit(lines, after, value, inner + 1)
         else:
             kind, argument, value = step
             condition = {
@@ -69,12 +84,8 @@ def _emit(lines: list[str], steps: list[Any], call: str, datatype: str) -> None:
                 "index": "True",
             }[kind]
             lines.append(f"{pad}if {condition}:")
-            depth += 1
-    lines.append("    " * depth + call % holder)
-
-
-def _next_needs_dict(steps: list[Any], step: Any) -> bool:
-    return any(s is step for s in steps[:-1])
+            lines += ["    " * (depth + 1) + call % holder for call in after.calls]
+            _emit(lines, after, holder, depth + 1)
 
 
 def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
