@@ -34,7 +34,7 @@ def _nested(levels: int) -> bytes:
 _VALUE = re.compile(_nested(14), re.DOTALL)
 _MEMBER = re.compile(
     rb'[ \t\r\n]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*+:[ \t\r\n]*+'
-    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^,}\]\s"{\[]++|' + _nested(14) + rb')[ \t\r\n]*+(,|})',
+    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^,}\]\s"{\[]++|' + _nested(14) + rb")[ \t\r\n]*+(,|})",
     re.DOTALL,
 )
 """A member of an object with what follows it, as far as it nests no deeper than most do."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from varde.fhir.arrays import column, placed
 from varde.fhir.definitions import (
     compartment_parameters,
     resource_types,
@@ -31,25 +32,27 @@ from varde.fhir.versions import NewVersion
 _HISTORY = """history as (
     insert into resource_history (rid, patient, updated, seq, version, type, bucket, deleted, security, id, body)
     select rid, patient, updated, seq, version, type, bucket, deleted, security, id, body
-    from resource where rid = any({0}::bigint[])
+    from resource where rid = any({0})
 )"""
 _WRITTEN = """written as (
     insert into resource as r
         (rid, patient, date, updated, version, type, bucket, deleted, security, id, body)
     select rid, patient, date, $10::timestamptz, version, type, bucket, body is null,
         case when security = '' then null else string_to_array(security, E'\\x1f') end, id, body
-    from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::int[], $5::smallint[], $6::smallint[],
-        $7::text[], $8::text[], $9::bytea[]) as n(rid, patient, date, version, type, bucket, security, id, body)
+    from unnest({1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9})
+        as n(rid, patient, date, version, type, bucket, security, id, body)
     on conflict (rid) do update set patient = excluded.patient, date = excluded.date,
         updated = excluded.updated, seq = nextval('resource_seq'), version = excluded.version,
         bucket = excluded.bucket, deleted = excluded.deleted, security = excluded.security, body = excluded.body
         where r.type = excluded.type and r.id = excluded.id and r.version = excluded.version - 1
     returning rid
 )"""
-_ONE = {"rid": "($1::bigint[])[1]", "patient": "($2::bigint[])[1]", "date": "($3::timestamptz[])[1]",
-        "bucket": "($6::smallint[])[1]"}  # fmt: skip
+_COLUMNS = ("bigint", "bigint", "timestamptz", "int", "smallint", "smallint", "text", "text", "bytea")
+_PLACED = ["", *(placed(f"${number}", datatype) for number, datatype in enumerate(_COLUMNS, start=1))]
+_ONE = {"rid": f"({_PLACED[1]})[1]", "patient": f"({_PLACED[2]})[1]", "date": f"({_PLACED[3]})[1]",
+        "bucket": f"({_PLACED[6]})[1]"}  # fmt: skip
 _OWNERS = (
-    " join unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $6::smallint[]) with ordinality"
+    f" join unnest({_PLACED[1]}, {_PLACED[2]}, {_PLACED[3]}, {_PLACED[6]}) with ordinality"
     " as o(rid, patient, date, bucket, place) using (place)"
 )
 
@@ -62,6 +65,11 @@ class _Table:
     rows: str
     own: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Datatypes of a row's columns."""
+        return tuple(datatype for _, datatype in self.columns)
 
 
 _TABLES = (
@@ -90,7 +98,7 @@ _FOUND = {"index_token": ("param", "code", "date", "rid", "system"),
 def _old(table: _Table, placeholders: Sequence[str]) -> tuple[str, str]:
     """(relation `x` of old rows, condition that a row `t` is one of them). The placeholders: rid, date, columns."""
     types = ["bigint", "timestamptz", *(datatype for _, datatype in table.columns)]
-    arrays = ", ".join(f"{place}::{datatype}[]" for place, datatype in zip(placeholders, types, strict=True))
+    arrays = ", ".join(placed(place, datatype) for place, datatype in zip(placeholders, types, strict=True))
     names = ", ".join(("rid", "date", *(name for name, _ in table.columns)))
     same = " and ".join(f"t.{name} = x.{name}" for name in _FOUND[table.name])
     return f"unnest({arrays}) as x({names})", same
@@ -100,10 +108,10 @@ def _old(table: _Table, placeholders: Sequence[str]) -> tuple[str, str]:
 def _statement(fresh: tuple[int, ...], stale: tuple[int, ...], history: bool, single: bool, adopting: bool) -> str:
     """The one statement of a write, as far as its `select`, with parts for those index tables only that get or lose
     rows: an empty part costs as much as a row. `single`: one resource, whose columns need no join."""
-    parts, number = [_WRITTEN], 10
+    parts, number = [_WRITTEN.format(*_PLACED)], 10
     if history:
         number += 1
-        parts.insert(0, _HISTORY.format(f"${number}"))
+        parts.insert(0, _HISTORY.format(placed(f"${number}", "bigint")))
     for kind in stale:
         table = _TABLES[kind]
         count = len(table.columns) + 2
@@ -116,7 +124,7 @@ def _statement(fresh: tuple[int, ...], stale: tuple[int, ...], history: bool, si
         own = ", ".join(_ONE[name] if single else f"o.{name}" for name in table.own)
         values = ", ".join(f'x.{name}::"char"' if name == "form" else f"x.{name}" for name, _ in table.columns)
         types = ["int", *(datatype for _, datatype in table.columns)]
-        arrays = ", ".join(f"${number + place}::{datatype}[]" for place, datatype in enumerate(types, start=1))
+        arrays = ", ".join(placed(f"${number + place}", datatype) for place, datatype in enumerate(types, start=1))
         number += len(types)
         listed = ", ".join(("place", *(name for name, _ in table.columns)))
         parts.append(
@@ -147,18 +155,14 @@ async def write(
     targets = _new_identifiers(versions)
     sql = _statement(tuple(fresh), tuple(stale), bool(exists), len(versions) == 1, bool(targets))
     parameters = Parameters()
+    rows = [
+        (v.rid, v.patient, v.date, v.version, type_number(v.type), v.bucket, "\x1f".join(v.security), v.id, v.body)
+        for v in versions
+    ]
     parameters.values = [
-        [v.rid for v in versions],
-        [v.patient for v in versions],
-        [v.date for v in versions],
-        [v.version for v in versions],
-        [type_number(v.type) for v in versions],
-        [v.bucket for v in versions],
-        ["\x1f".join(v.security) for v in versions],
-        [v.id for v in versions],
-        [v.body for v in versions],
+        *(column(values, datatype) for values, datatype in zip(zip(*rows, strict=True), _COLUMNS, strict=True)),
         updated,
-        *([exists] if exists else ()),
+        *([column(exists, "bigint")] if exists else ()),
         *removed,
         *added,
         *([list(targets)] if targets else ()),
@@ -173,13 +177,13 @@ async def write(
     return await _adopt(connection, targets) if row["named"] else []
 
 
-def _changes(versions: Sequence[NewVersion]) -> tuple[list[int], list[int], list[list[Any]], list[list[Any]]]:
+def _changes(versions: Sequence[NewVersion]) -> tuple[list[int], list[int], list[Any], list[Any]]:
     """(tables that get rows, tables that lose rows, columns of the new rows, columns of the old ones)."""
     old_rows = {v.rid: extract(v.type, v.old) for v in versions if v.old is not None}
     fresh_kinds: list[int] = []
     stale_kinds: list[int] = []
-    added: list[list[Any]] = []
-    gone: list[list[Any]] = []
+    added: list[Any] = []
+    gone: list[Any] = []
     for kind, table in enumerate(_TABLES):
         columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 1)]
         removed: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
@@ -195,17 +199,21 @@ def _changes(versions: Sequence[NewVersion]) -> tuple[list[int], list[int], list
             _append(columns, fresh, place)
         if removed[0]:
             stale_kinds.append(kind)
-            gone += removed
+            gone += _sent(removed, ("bigint", "timestamptz", *table.types))
         if columns[0]:
             fresh_kinds.append(kind)
-            added += columns
+            added += _sent(columns, ("int", *table.types))
     return fresh_kinds, stale_kinds, added, gone
+
+
+def _sent(columns: Sequence[Sequence[Any]], types: Sequence[str]) -> list[Any]:
+    return [column(values, datatype) for values, datatype in zip(columns, types, strict=True)]
 
 
 def _append(columns: list[list[Any]], rows: Iterable[tuple[Any, ...]], *first: Any) -> None:
     for row in rows:
-        for column, value in zip(columns, (*first, *row), strict=True):
-            column.append(value)
+        for values, value in zip(columns, (*first, *row), strict=True):
+            values.append(value)
 
 
 def _moved(version: NewVersion) -> bool:
@@ -248,7 +256,7 @@ async def _adopt(connection: Any, targets: Mapping[int, int]) -> list[int]:
             if columns[0]:
                 relation, same = _old(table, [f"${place}" for place in range(2, len(columns) + 2)])
                 claim = f"update {table.name} t set patient = $1::bigint from {relation} where {same}"
-                await connection.execute(claim, patient, *columns)
+                await connection.execute(claim, patient, *_sent(columns, ("bigint", "timestamptz", *table.types)))
     return [orphan["rid"] for orphan in orphans]
 
 
