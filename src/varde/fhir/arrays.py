@@ -24,11 +24,14 @@ def column(values: Sequence[Any], datatype: str) -> Any:
     return values
 
 
-def texts(values: Sequence[str]) -> str:
-    """The literal of an array of texts, none of them null."""
+def texts(values: Sequence[str | None]) -> str:
+    """The literal of an array of texts, None for null."""
     if not values:
         return "{}"
-    joined = '","'.join(values)
-    if "\\" in joined or joined.count('"') != 2 * len(values) - 2:
-        joined = '","'.join([value.replace("\\", "\\\\").replace('"', '\\"') for value in values])
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return "{" + ",".join(["NULL" if value is None else texts([value])[1:-1] for value in values]) + "}"
+    joined = '","'.join(known)
+    if "\\" in joined or joined.count('"') != 2 * len(known) - 2:
+        joined = '","'.join([value.replace("\\", "\\\\").replace('"', '\\"') for value in known])
     return '{"' + joined + '"}'

@@ -15,11 +15,11 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import type_name, type_number
-from varde.fhir.errors import BadRequest, Conflict, FhirError, Forbidden, NotFound, PreconditionFailed
+from varde.fhir.errors import BadRequest, Forbidden, NotFound, Overtaken, PreconditionFailed
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters, logging_gate
 from varde.fhir.ids import bucket_for, check_id
 from varde.fhir.keys import new_id, resource_key
-from varde.fhir.model import ProjectedRow, Stored, Written
+from varde.fhir.model import ANY_VERSION, ProjectedRow, Stored, Written
 from varde.fhir.reading import ABSENT, SELECT, Reading, stored
 from varde.fhir.validate import validate
 from varde.fhir.versions import NewVersion, prepare
@@ -41,11 +41,15 @@ class Item:
 class Committing(Reading):
     """The steps of a write."""
 
-    async def hold(self, connection: Any, references: Sequence[str]) -> None:
+    async def hold(self, connection: Any, references: Sequence[str]) -> dict[str, int]:
         """Lock the rows of `references` ("Type/id") in the order of their keys, so that transactions which
-        write the same resources wait for one another and never deadlock."""
-        keys = sorted({resource_key(*reference.split("/", 1)) for reference in references})
-        await connection.execute("select 1 from resource where rid = any($1::bigint[]) order by rid for update", keys)
+        write the same resources wait for one another and never deadlock. Their versions, of those not deleted."""
+        by_key = {resource_key(*reference.split("/", 1)): reference for reference in references}
+        rows = await connection.fetch(
+            "select rid, version, deleted from resource where rid = any($1::bigint[]) order by rid for update",
+            sorted(by_key),
+        )
+        return {by_key[row["rid"]]: row["version"] for row in rows if not row["deleted"]}
 
     async def _lock(self, gate: Gate, connection: Any, rids: Sequence[int], *, wait: bool = True) -> dict[int, Any]:
         """The current rows of `rids`, locked in key order, with whether the gate lets them be changed. Without
@@ -55,9 +59,9 @@ class Committing(Reading):
         predicate = gate.write_predicate("r", "*", parameters)
         readable = gate.predicate("r", None, parameters)
         rows = await connection.fetch(
-            f"select {SELECT}, r.date, r.bucket, r.security, ({predicate}) as writable, ({readable}) as visible"
-            f" from resource r where r.rid = any({keys}::bigint[]) order by r.rid for update of r"
-            f"{'' if wait else ' skip locked'}",
+            f"select {SELECT}, r.date, r.bucket, r.security, r.indexed, ({predicate}) as writable,"
+            f" ({readable}) as visible from resource r where r.rid = any({keys}::bigint[])"
+            f" order by r.rid for update of r{'' if wait else ' skip locked'}",
             *parameters.values,
         )
         return {row["rid"]: row for row in rows}
@@ -73,6 +77,8 @@ class Committing(Reading):
         upsert: bool | Collection[str] = True,
         skip_same: bool = False,
     ) -> list[Written]:
+        if self.custom.due:
+            await self.custom.refresh(connection)
         every: list[NewVersion] = []
         given: list[int] = []
         for item in items:
@@ -94,8 +100,7 @@ class Committing(Reading):
                 version.follow(row)
             elif item.id is not None and not _may_be_new(f"{version.type}/{version.id}", upsert):
                 await self._refuse(gate, interaction, version.type, [version.id], [])
-            if item.if_match is not None and not is_version(row, item.if_match):
-                raise other_version()
+            check_version(row, item.if_match)
         versions = [version for version in every if version.rid not in same] if same else every
         if not versions:
             return list(same.values())
@@ -106,7 +111,7 @@ class Committing(Reading):
         self, gate: Gate, connection: Any, versions: Sequence[NewVersion], told: Callable[[], Sequence[Disclosure]]
     ) -> dict[int, Written]:
         """Write versions that are judged, all or none, by rid; `told` is what the access log is to say of it, once
-        the patients are known. Raises Forbidden for what the writer has no right to write, Conflict."""
+        the patients are known. Raises Forbidden for what the writer has no right to write, Overtaken."""
         now = self.clock.now()
         await prepare(connection, versions)
         await self._may_keep(gate, connection, versions)
@@ -139,7 +144,7 @@ class Committing(Reading):
             # In key order, so that writers of the same new resources wait for one another and never deadlock.
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now, log)
         except asyncpg.UniqueViolationError:
-            raise Conflict.of("another writer created the resource at the same time") from None
+            raise Overtaken.of("another writer created the resource at the same time") from None
         await self._project(connection, versions)
         await self._project_adopted(connection, adopted)
         if logging is None:
@@ -199,7 +204,7 @@ class Committing(Reading):
         if_match: int | None,
         *,
         upsert: bool = True,
-    ) -> int:
+    ) -> list[NewVersion]:
         rows = await self._lock(gate, connection, [resource_key(resource_type, i) for i in ids])
         versions: list[NewVersion] = []
         for identifier in ids:
@@ -208,8 +213,7 @@ class Committing(Reading):
                 await self._may_change(gate, row, resource_type, identifier, Interaction.DELETE)
             elif not upsert:
                 await self._refuse(gate, Interaction.DELETE, resource_type, [identifier], [])
-            if if_match is not None and not is_version(row, if_match):
-                raise other_version()
+            check_version(row, if_match)
             if row is None or row["deleted"]:
                 continue
             version = NewVersion(resource_type, identifier, 1, None, None)
@@ -218,7 +222,7 @@ class Committing(Reading):
             versions.append(version)
         if versions:
             await self._put(gate, connection, versions, self.clock.now(), _by_type(versions, Interaction.DELETE))
-        return len(versions)
+        return versions
 
     async def _project(self, connection: Any, versions: Sequence[NewVersion]) -> None:
         for projection in self.projections:
@@ -262,14 +266,14 @@ def new_version(item: Item) -> NewVersion:
     return NewVersion(item.parsed["resourceType"], made, 1, item.body, item.parsed)
 
 
-def is_version(row: Any, wanted: int) -> bool:
-    """Whether a locked row (None: there is none) is in the version that If-Match names."""
-    return row is not None and not row["deleted"] and row["version"] == wanted
-
-
-def other_version() -> FhirError:
-    """What an If-Match that does not hold is answered with."""
-    return PreconditionFailed.of("If-Match names another version than the current one")
+def check_version(row: Any, wanted: int | None) -> None:
+    """Raise PreconditionFailed unless the current row (None: there is none) is the version that a write expects;
+    `wanted` may be ANY_VERSION or NO_VERSION."""
+    current = 0 if row is None or row["deleted"] else row["version"]
+    if wanted is not None and not (current > 0 if wanted == ANY_VERSION else current == wanted):
+        raise PreconditionFailed.of(
+            "If-Match names another version than the current one" if wanted else "the resource is there already"
+        )
 
 
 def one_each(versions: Sequence[NewVersion], interaction: Interaction) -> Callable[[], list[Disclosure]]:

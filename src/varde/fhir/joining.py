@@ -13,11 +13,12 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.fhir.committing import Committing, Item, is_version, new_version, one_each, other_version
-from varde.fhir.errors import Conflict
+from varde.fhir.committing import Committing, Item, check_version, new_version, one_each
+from varde.fhir.errors import Overtaken, PreconditionFailed
 from varde.fhir.gate import Gate, Interaction, LoggingGate, Parameters, logging_gate
 from varde.fhir.gathering import Gathering
 from varde.fhir.model import Projection, Written
+from varde.fhir.search.terms import Terminology
 from varde.fhir.validate import validate
 from varde.fhir.versions import NewVersion
 
@@ -37,8 +38,14 @@ class Alone(Exception):
 class Joining(Committing):
     """The fast lanes of single creates and updates."""
 
-    def __init__(self, database: Database, clock: Clock, projections: Sequence[Projection] = ()) -> None:
-        super().__init__(database, clock, projections)
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projections: Sequence[Projection] = (),
+        terminology: Terminology | None = None,
+    ) -> None:
+        super().__init__(database, clock, projections, terminology)
         self._creates: Gathering[_Wish, Written] = Gathering(self._create_together)
         self._updates: Gathering[_Wish, Written] = Gathering(self._update_together)
 
@@ -53,12 +60,14 @@ class Joining(Committing):
         lane = self._creates if interaction is Interaction.CREATE else self._updates
         try:
             return await lane.ask(logging.log_key(), _Wish(logging, item))
-        except Conflict:
+        except Overtaken:
             raise Alone from None
 
     async def _create_together(self, batch: Sequence[_Wish]) -> list[Written | Exception]:
-        versions = [new_version(wish.item) for wish in batch]
         async with self.database.transaction() as connection:
+            if self.custom.due:
+                await self.custom.refresh(connection)
+            versions = [new_version(wish.item) for wish in batch]
             told = one_each(versions, Interaction.CREATE)
             written = await self._keep(_AllOpen(batch[0].gate), connection, versions, told)
         return [written[version.rid] for version in versions]
@@ -71,14 +80,18 @@ class Joining(Committing):
             first.setdefault(version.rid, place)
         gate = _AllOpen(batch[0].gate)
         async with self.database.transaction() as connection:
+            if self.custom.due:
+                await self.custom.refresh(connection)
             present = await self._lock(gate, connection, list(first), wait=False)
             versions: list[NewVersion] = []
             for rid, place in first.items():
-                row, wanted = present.get(rid), batch[place].item.if_match
+                row = present.get(rid)
                 if row is None:
                     continue  # new, or somebody holds it
-                if wanted is not None and not is_version(row, wanted):
-                    answers[place] = other_version()
+                try:
+                    check_version(row, batch[place].item.if_match)
+                except PreconditionFailed as error:
+                    answers[place] = error
                     continue
                 every[place].follow(row)
                 versions.append(every[place])

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from varde.fhir.definitions import search_parameters
+from varde.fhir.definitions import index_digest, search_parameters
 from varde.fhir.keys import bucket_of, resource_key
-from varde.fhir.rows import IndexRows
+from varde.fhir.rows import IndexRows, name_inside
 from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.search.extract import extract
 from varde.fhir.search.values import system_key
@@ -34,6 +34,8 @@ class NewVersion:
     old_patient: int | None = None
     old_bucket: int | None = None
     old_security: Sequence[str] = ()
+    old_indexed: int | None = None
+    """By which definitions the former version's search values were extracted."""
     rows: IndexRows | None = None
     patient: int | None = None
     exists: bool = False
@@ -51,6 +53,7 @@ class NewVersion:
         self.old = orjson.loads(row["body"]) if row["body"] else None
         self.old_date, self.old_patient = row["date"], row["patient"]
         self.old_bucket, self.old_security = row["bucket"], row["security"] or ()
+        self.old_indexed = row["indexed"]
 
     @property
     def date(self) -> datetime:
@@ -77,6 +80,8 @@ async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
         if version.resource is None:
             continue
         version.rows = extract(version.type, version.resource)
+        if version.rows.inside or version.rows.contained:
+            name_inside(version.rows, version.type, version.id)
         if version.type == "Patient":
             version.rows.patient = version.id
         if version.rows.patient is not None:
@@ -108,3 +113,22 @@ async def _resolve_logical(connection: Any, versions: Iterable[NewVersion], logi
         match = known.get((system_key(system), value))
         if match:
             version.patient, version.rows.patient = match
+
+
+def former_rows(version: NewVersion) -> IndexRows:
+    """The search values of the version that is replaced, by the definitions as they are now."""
+    assert version.old is not None
+    rows = extract(version.type, version.old)
+    if rows.inside or rows.contained:
+        name_inside(rows, version.type, version.id)
+    return rows
+
+
+def moved(version: NewVersion) -> bool:
+    """Whether the columns that every index row carries changed, or the definitions by which the rows were made, so
+    that all rows must be written anew."""
+    return (
+        version.old_date != version.date
+        or version.old_patient != version.patient
+        or version.old_indexed != index_digest(version.type)
+    )

@@ -9,15 +9,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from varde.fhir.committing import Item
-from varde.fhir.errors import BadRequest, Conflict
+import asyncpg
+
+from varde.fhir.committing import Item, check_version
+from varde.fhir.errors import BadRequest, Overtaken
 from varde.fhir.gate import Gate, Interaction
 from varde.fhir.ids import Resource, bucket_for, check_id, is_id, read_resource, type_of
 from varde.fhir.joining import Alone, Joining
 from varde.fhir.model import Written
 
 _Result = TypeVar("_Result")
-_ATTEMPTS = 3
+ATTEMPTS = 8
+"""Tries of a write that others overtake."""
+RETRIED = (Overtaken, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class Writing(Joining):
@@ -39,18 +43,16 @@ class Writing(Joining):
                 yield own
 
     async def retried(self, connection: Any | None, work: Callable[[Any], Awaitable[_Result]]) -> _Result:
-        """`work` in the caller's transaction, or in one of its own: then tried again when two writers created the
-        same id at once, since the later one now finds it. Raises Conflict when that goes on."""
+        """`work` in the caller's transaction, or in one of its own: then tried again when others were in the way
+        (two writers created the same id at once; what a condition named was changed). Raises Overtaken when that
+        goes on."""
         if connection is not None:
             return await work(connection)
-        for attempt in range(_ATTEMPTS):
-            try:
+        for _ in range(ATTEMPTS):
+            with suppress(*RETRIED):
                 async with self.database.transaction() as own:
                     return await work(own)
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
+        raise Overtaken.of("other writers were in the way every time; try again")
 
     async def update(
         self,
@@ -137,15 +139,22 @@ class Writing(Joining):
         if_match: int | None = None,
         upsert: bool = True,
         connection: Any = None,
-    ) -> None:
-        """Delete a resource; its history stays. Deleting what is not there is no error (R4 3.1.0.7), except
-        without `upsert`: then it is NotFound, as is what may not be seen.
+    ) -> int | None:
+        """Delete a resource; its history stays. The version that says so, None when it was not there: that is no
+        error (R4 3.1.0.7), except without `upsert`: then it is NotFound, as is what may not be seen.
 
         Raises PreconditionFailed when `if_match` is not the current version, NotFound, Forbidden.
         """
         await self.allow(gate, Interaction.DELETE, resource_type)
-        async with self.within(connection) as own:
-            await self._delete(gate, own, resource_type, [resource_id], if_match, upsert=upsert)
+
+        async def work(own: Any) -> int | None:
+            deleted = await self._delete(gate, own, resource_type, [resource_id], if_match, upsert=upsert)
+            return deleted[0].version if deleted else None
+
+        return await self.retried(connection, work)
 
 
-__all__ = ["Item", "Resource", "Writing", "bucket_for", "check_id", "is_id", "read_resource", "type_of"]
+__all__ = [
+    "ATTEMPTS", "RETRIED", "Item", "Resource", "Writing", "bucket_for", "check_id", "check_version", "is_id",
+    "read_resource", "type_of",
+]  # fmt: skip

@@ -6,12 +6,17 @@ Compartment and main date come from the same values. What a value becomes is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from varde.fhir.definitions import canonical_system, compartment_parameters, main_date, search_parameters
-from varde.fhir.keys import resource_key
+from varde.fhir.definitions import (
+    canonical_system,
+    compartment_parameters,
+    is_type,
+    kept,
+    main_date,
+    search_parameters,
+)
+from varde.fhir.keys import resource_key, text_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search import values
 from varde.fhir.search.composite import extract_composites
@@ -21,19 +26,9 @@ _Extractor = Callable[[Mapping[str, Any], IndexRows], None]
 _DEMOGRAPHIC = {"Patient"}
 
 
-@dataclass(slots=True)
-class _Node:
-    """Where the paths of parameters have come to: what is called with the value there, and how they go on."""
-
-    calls: list[str] = field(default_factory=list)
-    steps: dict[tuple[Any, ...], _Node] = field(default_factory=dict)
-
-
-@cache
+@kept
 def _extractor(resource_type: str) -> _Extractor:
-    # Parameters share most of their paths, and a resource has few of the members that they start from: paths that
-    # begin alike are walked once.
-    root = _Node()
+    lines = ["def extractor(resource, rows):"]
     names: dict[str, Any] = {"is_reference_to": values.is_reference_to, "has_extension": values.has_extension}
     for parameter in search_parameters(resource_type).values():
         if parameter.code in {"_id", "_lastUpdated"}:
@@ -43,12 +38,7 @@ def _extractor(resource_type: str) -> _Extractor:
             if handler is None:
                 continue
             names[f"h{id(handler)}"] = handler
-            node = root
-            for step in path["steps"]:
-                node = node.steps.setdefault(tuple(step), _Node())
-            node.calls.append(f"h{id(handler)}(rows, {parameter.key}, %s)")
-    lines = ["def extractor(resource, rows):"]
-    _emit(lines, root, "resource", 1)
+            _emit(lines, path["steps"], f"h{id(handler)}(rows, {parameter.key}, %s)", path["type"])
     if len(lines) == 1:
         lines.append("    pass")
     exec("\n".join(lines), names)  # noqa: S102 source made here from the specification's definitions
@@ -56,25 +46,30 @@ def _extractor(resource_type: str) -> _Extractor:
     return made
 
 
-def _emit(lines: list[str], node: _Node, holder: str, depth: int) -> None:
-    """Nested loops and guards along the paths from `node`. Wrong shapes (left to validation) are stepped over."""
-    pad = "    " * depth
-    for step, after in node.steps.items():
+def _emit(lines: list[str], steps: list[Any], call: str, datatype: str) -> None:
+    """Nested loops and guards along one path. Wrong shapes (left to validation) are stepped over."""
+    depth, holder, number = 1, "resource", 0
+    for place, step in enumerate(steps):
+        pad = "    " * depth
         if len(step) == 2:
             name, repeats = step
-            value = f"v{depth}"
-            lines.append(f"{pad}{value} = {holder}.get({name!r})")
+            number += 1
+            lines.append(f"{pad}v{number} = {holder}.get({name!r})")
+            lines.append(f"{pad}if v{number}:" if repeats else f"{pad}if v{number} is not None:")
+            depth += 1
             if repeats:
-                lines.append(f"{pad}if {value}:")
-                lines.append(f"{pad}    for w{depth} in {value} if type({value}) is list else ():")
-                inner, value = depth + 2, f"w{depth}"
+                part = ""
+                if place + 1 < len(steps) and steps[place + 1][0] == "index":
+                    first = int(steps[place + 1][1])
+                    part = f"[{first}:{first + 1}]"
+                lines.append("    " * depth + f"for w{number} in v{number}{part} if type(v{number}) is list else ():")
+                depth += 1
+                holder = f"w{number}"
             else:
-                lines.append(f"{pad}if {value} is not None:")
-                inner = depth + 1
-            lines += ["    " * inner + call % value for call in after.calls]
-            if after.steps:
-                lines.append("    " * inner + f"if type({value}) is dict:")
-                _emit(lines, after, value, inner + 1)
+                holder = f"v{number}"
+            if place + 1 < len(steps):
+                lines.append("    " * depth + f"if type({holder}) is dict:")
+                depth += 1
         else:
             kind, argument, value = step
             condition = {
@@ -84,8 +79,8 @@ def _emit(lines: list[str], node: _Node, holder: str, depth: int) -> None:
                 "index": "True",
             }[kind]
             lines.append(f"{pad}if {condition}:")
-            lines += ["    " * (depth + 1) + call % holder for call in after.calls]
-            _emit(lines, after, holder, depth + 1)
+            depth += 1
+    lines.append("    " * depth + call % holder)
 
 
 def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
@@ -93,13 +88,14 @@ def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
 
     Never raises on a resource that validation would refuse; what cannot be read is not indexed.
     """
-    rows = IndexRows()
-    _extractor(resource_type)(resource, rows)
-    extract_composites(resource_type, resource, rows)
-    for name in ("tokens", "references", "strings", "dates", "quantities", "uris"):
-        found = getattr(rows, name)
-        if len(found) > 1:
-            setattr(rows, name, list(dict.fromkeys(found)))
+    rows = _values_of(resource_type, resource)
+    if "contained" in resource or resource_type == "Bundle":
+        _extract_inside(resource_type, resource, rows)
+    url = resource.get("url")
+    if isinstance(url, str) and url and "url" in search_parameters(resource_type):
+        version = resource.get("version")
+        named = [url, f"{url}|{version}"] if isinstance(version, str) and version else [url]
+        rows.references += [(values.CANONICAL, text_key(one), None, "s") for one in named]
     _set_date(resource_type, rows)
     _set_patient(resource_type, resource, rows)
     meta = resource.get("meta")
@@ -108,6 +104,34 @@ def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
             if isinstance(coding, dict) and coding.get("code"):
                 rows.security.append(f"{canonical_system(coding.get('system') or '')}|{coding['code']}")
     return rows
+
+
+def _values_of(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
+    rows = IndexRows()
+    _extractor(resource_type)(resource, rows)
+    extract_composites(resource_type, resource, rows)
+    for name in ("tokens", "references", "strings", "dates", "quantities", "uris"):
+        found = getattr(rows, name)
+        if len(found) > 1:
+            setattr(rows, name, list(dict.fromkeys(found)))
+    return rows
+
+
+def _extract_inside(resource_type: str, resource: Mapping[str, Any], rows: IndexRows) -> None:
+    """The values of the resources inside: the contained ones, and the first of a Bundle."""
+    listed = resource.get("contained")
+    found: list[tuple[Any, Any]] = [
+        (one.get("id"), one) for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)
+    ]
+    entries = resource.get("entry")
+    if resource_type == "Bundle" and isinstance(entries, list) and entries and isinstance(entries[0], dict):
+        first = entries[0].get("resource")
+        if isinstance(first, dict) and first.get("resourceType") in {"Composition", "MessageHeader"}:
+            found.append((values.FIRST, first))
+    for name, one in found:
+        kind = one.get("resourceType") if isinstance(one, dict) else None
+        if isinstance(name, str) and is_type(kind):
+            rows.contained.append((str(kind), name, _values_of(str(kind), one)))
 
 
 def _set_date(resource_type: str, rows: IndexRows) -> None:
