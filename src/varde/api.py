@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from varde.app import House
 from varde.fhir.operations import Operation
+from varde.fhir.terminology.operations import TERMINOLOGY
 
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return []
+    return [
+        *TERMINOLOGY,
+    ]
