@@ -301,7 +301,8 @@ async def test_lists_that_others_keep(client: httpx.AsyncClient) -> None:
 
 WRONG: list[tuple[dict[str, str], int]] = [
         ({}, 400), ({"url": "http://nowhere"}, 404), ({"url": "a", "count": "-1"}, 400), ({"context": "x"}, 400),
-        ({"url": "http://hl7.org/fhir/ValueSet/administrative-gender|9.9"}, 404), ({"url": "a", "activeOnly": "yes"}, 400),
+        ({"url": "http://hl7.org/fhir/ValueSet/administrative-gender|9.9"}, 404),
+        ({"url": "a", "activeOnly": "yes"}, 400),
         ({"url": "x\x00y"}, 400), ({"url": "a", "date": "yesterday"}, 400), ({"url": "a", "system-version": "x"}, 400),
 ]  # fmt: skip
 

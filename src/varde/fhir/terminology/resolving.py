@@ -7,7 +7,6 @@ for the access log.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,9 +25,6 @@ from varde.fhir.terminology.projection import dated
 from varde.fhir.terminology.selection import CodeSystem
 from varde.fhir.terminology.tables import Tabled
 
-_PARSED: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
-"""Value sets of the store by (rid, version), which never changes. Looked into only after the gate let it be seen."""
-_MAXIMUM_PARSED = 200
 _NUMBER = re.compile(r"\d+")
 
 
@@ -128,12 +124,22 @@ class Resolver:
             return given
         row = await self._stored("ValueSet", canonical_system(url), version)
         if row is not None:
-            self.use("ValueSet", row["id"])
-            return await self._parsed(row)
+            return await self._body(row)
         entry = next((e for e in core.entries("ValueSet", url) if version in {None, e.version}), None)
         if entry is not None:
             return core.load(entry)
         return await self._implied(url, version)
+
+    async def stored_value_set(self, identifier: str) -> Mapping[str, Any] | None:
+        """A value set of the store by its id; None for none."""
+        rows = await self._rows("ValueSet", "r.id = {}", identifier)
+        return await self._body(rows[0]) if rows else None
+
+    async def _body(self, row: Any) -> Mapping[str, Any]:
+        self.use("ValueSet", row["id"])
+        body = await self.connection.fetchval("select body from resource where rid = $1", row["rid"])
+        parsed: dict[str, Any] = orjson.loads(body)
+        return parsed
 
     async def _implied(self, url: str, version: str | None) -> Mapping[str, Any] | None:
         include = _of_terminology(url)
@@ -189,24 +195,11 @@ class Resolver:
             where += f" and (t.dated is null or t.dated <= {parameters.add(self._on)})"
         visible = self.gate.predicate("r", kind, parameters)
         sql = (
-            "select t.rid, t.url, t.version, t.status, t.dated, t.content, t.head, r.id, r.version as stored, r.updated"
+            "select t.rid, t.url, t.version, t.status, t.dated, t.content, t.head, r.id, r.updated"
             f" from terminology_resource t {join} join resource r on r.rid = t.rid"
             f" where t.type = {number}::smallint and {where} and not r.deleted and ({visible}) order by t.rid"
         )
         return list(await self.connection.fetch(sql, *parameters.values))
-
-    async def _parsed(self, row: Any) -> Mapping[str, Any]:
-        key = (row["rid"], row["stored"])
-        if key not in _PARSED:
-            body = await self.connection.fetchval(
-                "select body from resource where rid = $1 and version = $2 union all"
-                " select body from resource_history where rid = $1 and version = $2", *key
-            )  # fmt: skip
-            _PARSED[key] = orjson.loads(body)
-            if len(_PARSED) > _MAXIMUM_PARSED:
-                _PARSED.popitem(last=False)
-        _PARSED.move_to_end(key)
-        return _PARSED[key]
 
     def use(self, kind: str, identifier: str) -> None:
         """Keep for the access log that a resource of the store was used."""

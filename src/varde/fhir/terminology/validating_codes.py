@@ -73,8 +73,8 @@ def _asked(arguments: Arguments, version: str) -> list[Asked]:
     if len(ways) != 1:
         raise BadRequest.of("give one of 'code', 'coding' and 'codeableConcept'", code="required")
     if ways[0] == "code":
-        system, version, display = (arguments.text(name) for name in ("system", version, "display"))
-        return [Asked(arguments.one("code"), system, version, display, "")]
+        named = (arguments.text(version), arguments.text("display"))
+        return [Asked(arguments.one("code"), arguments.text("system"), *named, "")]
     if ways[0] == "coding":
         return [_coding(arguments.one("coding"), "Coding")]
     listed = arguments.one("codeableConcept").get("coding")
