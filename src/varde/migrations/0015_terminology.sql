@@ -64,7 +64,8 @@ create index terminology_property_of on terminology_property (rid, number);
 create table terminology_word (
     rid bigint not null,
     number integer not null,
-    word text collate "C" not null
+    word text collate "C" not null,
+    primary key (rid, number, word)
 );
 create index terminology_word_word on terminology_word (rid, word, number);
 

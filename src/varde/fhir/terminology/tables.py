@@ -4,8 +4,8 @@ from `resolving.py`, through the gate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -20,6 +20,8 @@ from varde.fhir.terminology.selection import CODE, HIERARCHICAL, Filter, Group, 
 
 _COLUMNS = "c.number, c.code, c.key, c.display, c.inactive, c.abstract, c.detail"
 _ALL = "true"
+_FEW = 2_000
+"""Concepts that are few enough to begin with."""
 
 
 def key_of(code: str, *, case_sensitive: bool) -> str:
@@ -34,6 +36,10 @@ class Tabled:
     header: Header
     rid: int
     connection: Any
+    _rarest: dict[Selection, tuple[int, list[int]] | None] = field(default_factory=dict)
+    """(which condition, its numbers) that a selection begins with."""
+    _worded: dict[Selection, tuple[int, list[int]]] = field(default_factory=dict)
+    """(how many, the first of them) of selections by words alone."""
 
     @property
     def enumerable(self) -> bool:
@@ -53,6 +59,8 @@ class Tabled:
 
     async def select(self, selection: Selection, limit: int, offset: int = 0) -> list[Concept]:
         """Concepts in order. Raises Unprocessable."""
+        if _by_words_alone(selection):
+            return await self._numbered(await self._found(selection, limit, offset))
         parameters = Parameters()
         where = await self._where(selection, parameters)
         page = f" limit {parameters.add(limit)} offset {parameters.add(offset)}"
@@ -61,6 +69,9 @@ class Tabled:
 
     async def count(self, selection: Selection) -> int:
         """How many there are. Raises Unprocessable."""
+        if _by_words_alone(selection):
+            await self._found(selection, 0, 0)
+            return self._worded[selection][0]
         parameters = Parameters()
         where = await self._where(selection, parameters)
         rows = await self._fetch(f"select count(*) from terminology_concept c where {where}", parameters)
@@ -93,57 +104,127 @@ class Tabled:
         except TimeoutError:
             raise Unprocessable.of("the value set takes too long to expand", code="too-costly") from None
 
+    async def _found(self, selection: Selection, limit: int, offset: int) -> list[int]:
+        """Numbers of concepts that words alone find: of the index of words, without a look at the concepts."""
+        if selection not in self._worded:
+            self._worded[selection] = await self._looked_up(selection, _FEW, 0)
+        total, first = self._worded[selection]
+        if offset + limit <= len(first) or len(first) == total:
+            return first[offset : offset + limit]
+        return (await self._looked_up(selection, limit, offset))[1]
+
+    async def _looked_up(self, selection: Selection, limit: int, offset: int) -> tuple[int, list[int]]:
+        several = [_said(self.rid, word) for word in selection.words]
+        parameters = Parameters()
+        driver = await self._driver(selection, several)
+        if driver is None:
+            found = " intersect ".join(f"(select distinct number from ({make(parameters)}) w)" for make in several)
+        else:
+            others = [_Test(numbers=make).probed(parameters) for make in several if make is not driver[0]]
+            numbers = f"select c.number from unnest({parameters.add(driver[1])}::int[]) c (number)"
+            found = f"{numbers} where {' and '.join(others)}" if others else numbers
+        page = f"limit {parameters.add(limit)} offset {parameters.add(offset)}"
+        rows = await self._fetch(
+            f"with found as materialized ({found}) select (select count(*) from found) as total,"
+            f" array(select number from found order by number {page}) as page",
+            parameters,
+        )
+        return rows[0]["total"], rows[0]["page"]
+
+    async def _numbered(self, numbers: Sequence[int]) -> list[Concept]:
+        rows = await self.connection.fetch(
+            f"select {_COLUMNS} from terminology_concept c where c.rid = $1 and c.number = any($2::int[])"
+            " order by c.number",
+            self.rid, list(numbers),
+        ) if numbers else []  # fmt: skip
+        return [_concept(row) for row in rows]
+
     async def _where(self, selection: Selection, parameters: Parameters) -> str:
+        """The condition on rows of terminology_concept, named c.
+
+        What is rarest of all that must hold is looked up first, when it is rare, and the rest asked of what it gives:
+        the planner, which sees no values, cannot know it.
+        """
+        tests = await self._group(selection.group)
+        tests += [_Test(numbers=_said(self.rid, word)) for word in selection.words if not selection.also]
+        several = [test.numbers for test in tests if test.numbers is not None and not test.negated]
+        driver = await self._driver(selection, several)
         parts = [f"c.rid = {parameters.add(self.rid)}::bigint"]
-        group = await self._group(selection.group, parameters)
-        if group != _ALL:
-            parts.append(group)
-        parts += [f"not ({await self._group(one, parameters)})" for one in selection.left_out]
+        if driver is not None:
+            parts.append(f"c.number = any({parameters.add(driver[1])}::int[])")
+            tests = [test for test in tests if test.numbers is not driver[0]]
+        parts += [test.sql(parameters) if driver is None else test.probed(parameters) for test in tests]
+        for group in selection.left_out:
+            inner = [test.sql(parameters) for test in await self._group(group)]
+            parts.append(f"not ({' and '.join(inner) if inner else _ALL})")
         if selection.active_only:
             parts.append("not c.inactive")
         if selection.selectable_only:
             parts.append("not c.abstract")
-        if selection.words:
-            said = " and ".join(_word(word, parameters) for word in sorted(selection.words, key=len, reverse=True))
-            if selection.also:
-                also = [self._key(code) for code in selection.also]
-                said = f"({said} or c.key = any({parameters.add(also)}::text[]))"
-            parts.append(said)
+        if selection.words and selection.also:
+            said = " and ".join(_Test(numbers=_said(self.rid, word)).sql(parameters) for word in selection.words)
+            also = [self._key(code) for code in selection.also]
+            parts.append(f"({said} or c.key = any({parameters.add(also)}::text[]))")
         return " and ".join(parts)
 
-    async def _group(self, group: Group, parameters: Parameters) -> str:
-        check(group.filters)
-        parts = [await self._filtered(one, parameters) for one in group.filters]
-        if group.codes is not None:
-            keys = [self._key(code) for code in group.codes]
-            parts.insert(0, f"c.key = any({parameters.add(keys)}::text[])")
-        return " and ".join(parts) if parts else _ALL
+    async def _driver(self, selection: Selection, several: Sequence[_Make]) -> tuple[_Make, list[int]] | None:
+        """The rarest of `several` conditions with its numbers, when they are few."""
+        if selection in self._rarest:
+            known = self._rarest[selection]
+            return None if known is None else (several[known[0]], known[1])
+        best: tuple[int, int] | None = None
+        for place, make in enumerate(several):
+            parameters = Parameters()
+            counted = f"select count(*) from ({make(parameters)} limit {_FEW}) few"
+            count = int((await self._fetch(counted, parameters))[0][0])
+            if count < _FEW and (best is None or count < best[0]):
+                best = count, place
+        if best is None:
+            self._rarest[selection] = None
+            return None
+        parameters = Parameters()
+        rows = await self._fetch(several[best[1]](parameters), parameters)
+        numbers = sorted({row[0] for row in rows})
+        self._rarest[selection] = best[1], numbers
+        return several[best[1]], numbers
 
-    async def _filtered(self, one: Filter, parameters: Parameters) -> str:
+    async def _group(self, group: Group) -> list[_Test]:
+        check(group.filters)
+        tests = [await self._filtered(one) for one in group.filters]
+        if group.codes is not None:
+            tests.insert(0, self._coded(group.codes))
+        return tests
+
+    def _coded(self, codes: Sequence[str], *, negated: bool = False) -> _Test:
+        keys = [self._key(code) for code in codes]
+        return _Test(plain=lambda parameters: f"c.key = any({parameters.add(keys)}::text[])", negated=negated)
+
+    async def _filtered(self, one: Filter) -> _Test:
+        negated = one.op == "not-in"
         if one.op in HIERARCHICAL:
-            return await self._along(one, parameters)
+            return await self._along(one)
         if one.name in {"parent", "child"}:
-            return await self._related(one, parameters)
+            return await self._related(one)
+        if one.op == "exists" and one.value not in {"true", "false"}:
+            raise Unprocessable.of("'exists' is asked with true or false", "ValueSet.compose.include.filter.value")
         if one.name in CODE:
             if one.op == "exists":
-                return _truth(one, "true")
+                return _Test(plain=lambda _: _ALL, negated=one.value == "false")
             if one.op == "regex":
-                return f"c.code ~ {parameters.add(whole(one.value))}"
-            keys = [self._key(code) for code in ([one.value] if one.op == "=" else one.values)]
-            return _negated(one, f"c.key = any({parameters.add(keys)}::text[])")
-        if one.name == "display":
-            return _compared(one, "c.display", parameters)
-        if one.name in {"inactive", "notSelectable"}:
-            column = "c.inactive" if one.name == "inactive" else "c.abstract"
-            return _compared(one, f"case when {column} then 'true' else 'false' end", parameters)
+                return _Test(plain=lambda parameters: f"c.code ~ {parameters.add(whole(one.value))}")
+            return self._coded([one.value] if one.op == "=" else one.values, negated=negated)
+        column = _COLUMN.get(one.name)
+        if column is not None:
+            return _Test(plain=lambda parameters: _compared(one, column, parameters), negated=negated or _missing(one))
         known_property(self.header, one.name)
-        positive = Filter(one.name, "in" if one.op == "not-in" else one.op, one.value)
-        inner = _ALL if one.op == "exists" else _compared(positive, "p.value", parameters)
-        found = (
-            f"c.number in (select p.number from terminology_property p where p.rid = c.rid"
-            f" and p.property = {parameters.add(one.name)} and {inner})"
-        )
-        return _truth(one, found) if one.op == "exists" else _negated(one, found)
+
+        def numbers(parameters: Parameters) -> str:
+            named = f"p.rid = {parameters.add(self.rid)}::bigint and p.property = {parameters.add(one.name)}"
+            return (
+                f"select p.number from terminology_property p where {named} and {_compared(one, 'p.value', parameters)}"
+            )
+
+        return _Test(numbers=numbers, negated=negated or _missing(one))
 
     async def _numbers(self, codes: Sequence[str]) -> list[int]:
         rows = await self.connection.fetch(
@@ -152,63 +233,110 @@ class Tabled:
         )  # fmt: skip
         return [row["number"] for row in rows]
 
-    async def _along(self, one: Filter, parameters: Parameters) -> str:
+    async def _along(self, one: Filter) -> _Test:
         numbers = await self._numbers([one.value])
         if not numbers:
-            return _ALL if one.op == "is-not-a" else "false"
-        at = f"{parameters.add(numbers[0])}::int"
-        under = "select a.descendant from terminology_ancestor a where a.rid = c.rid and a.ancestor"
-        below = f"c.number in ({under} = {at}"
-        if one.op == "is-a":
-            return f"(c.number = {at} or {below}))"
-        if one.op == "is-not-a":
-            return f"not (c.number = {at} or {below}))"
-        if one.op == "generalizes":
-            above = "select a.ancestor from terminology_ancestor a where a.rid = c.rid and a.descendant"
-            return f"(c.number = {at} or c.number in ({above} = {at}))"
-        if one.op == "child-of":
-            return f"{below} and a.direct)"
-        if one.op == "descendent-leaf":
-            leaf = "select 1 from terminology_ancestor l where l.rid = c.rid and l.ancestor = c.number"
-            return f"{below}) and not exists ({leaf})"
-        return f"{below})"
+            return _Test(plain=lambda _: _ALL, negated=one.op != "is-not-a")
+        at, rid = numbers[0], self.rid
+        column, other = ("ancestor", "descendant") if one.op == "generalizes" else ("descendant", "ancestor")
 
-    async def _related(self, one: Filter, parameters: Parameters) -> str:
+        def near(parameters: Parameters) -> str:
+            found = (
+                f"select a.{column} from terminology_ancestor a where a.rid = {parameters.add(rid)}::bigint"
+                f" and a.{other} = {parameters.add(at)}::int"
+            )
+            if one.op == "child-of":
+                return f"{found} and a.direct"
+            if one.op == "descendent-leaf":
+                leaf = "select 1 from terminology_ancestor l where l.rid = a.rid and l.ancestor = a.descendant"
+                return f"{found} and not exists ({leaf})"
+            if one.op == "descendent-of":
+                return found
+            return f"select {parameters.add(at)}::int union all ({found})"
+
+        return _Test(numbers=near, negated=one.op == "is-not-a")
+
+    async def _related(self, one: Filter) -> _Test:
         own, other = ("descendant", "ancestor") if one.name == "parent" else ("ancestor", "descendant")
-        found = f"select a.{own} from terminology_ancestor a where a.rid = c.rid and a.direct"
-        if one.op == "exists":
-            return _truth(one, f"c.number in ({found})")
         if one.op == "regex":
             raise Unprocessable.of(f"'regex' cannot be asked of '{one.name}'", code="not-supported")
-        numbers = await self._numbers([one.value] if one.op == "=" else one.values)
-        return _negated(one, f"c.number in ({found} and a.{other} = any({parameters.add(numbers)}::int[]))")
+        if one.op == "exists" and one.value not in {"true", "false"}:
+            raise Unprocessable.of("'exists' is asked with true or false", "ValueSet.compose.include.filter.value")
+        named = None if one.op == "exists" else await self._numbers([one.value] if one.op == "=" else one.values)
+
+        def numbers(parameters: Parameters) -> str:
+            rid = parameters.add(self.rid)
+            found = f"select a.{own} from terminology_ancestor a where a.rid = {rid}::bigint and a.direct"
+            return found if named is None else f"{found} and a.{other} = any({parameters.add(named)}::int[])"
+
+        return _Test(numbers=numbers, negated=one.op == "not-in" or _missing(one))
 
 
-def _word(word: str, parameters: Parameters) -> str:
-    low, high = parameters.add(word), parameters.add(word + chr(0x10FFFF))
-    return (
-        f"c.number in (select w.number from terminology_word w where w.rid = c.rid"
-        f" and w.word >= {low} and w.word < {high})"
-    )
+_Make = Callable[[Parameters], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One condition: on a row named c (`plain`), or that its number is among those of a query (`numbers`)."""
+
+    plain: _Make | None = None
+    numbers: _Make | None = None
+    negated: bool = False
+
+    def sql(self, parameters: Parameters) -> str:
+        """As part of a statement."""
+        if self.plain is not None:
+            test = self.plain(parameters)
+        else:
+            assert self.numbers is not None
+            # offset 0: carried out once and hashed, whatever the planner thinks of it.
+            test = f"c.number in (select * from ({self.numbers(parameters)}) found offset 0)"
+        return f"not ({test})" if self.negated else test
+
+    def probed(self, parameters: Parameters) -> str:
+        """As part of a statement that looks at few rows: asked of each of them."""
+        if self.numbers is None:
+            return self.sql(parameters)
+        numbers = self.numbers(parameters)
+        test = f"exists (select 1 from ({numbers}) found (number) where found.number = c.number offset 0)"
+        return f"not {test}" if self.negated else test
+
+
+def _by_words_alone(selection: Selection) -> bool:
+    return bool(selection.words) and selection == Selection(words=selection.words)
+
+
+_COLUMN = {
+    "display": "c.display", "inactive": "case when c.inactive then 'true' else 'false' end",
+    "notSelectable": "case when c.abstract then 'true' else 'false' end",
+}  # fmt: skip
+
+
+def _said(rid: int, word: str) -> _Make:
+    """Concepts of which a word begins with `word`."""
+
+    def numbers(parameters: Parameters) -> str:
+        low, high = parameters.add(word), parameters.add(word + chr(0x10FFFF))
+        return (
+            f"select w.number from terminology_word w where w.rid = {parameters.add(rid)}::bigint"
+            f" and w.word >= {low} and w.word < {high}"
+        )
+
+    return numbers
+
+
+def _missing(one: Filter) -> bool:
+    return one.op == "exists" and one.value == "false"
 
 
 def _compared(one: Filter, column: str, parameters: Parameters) -> str:
+    """The comparison without its negation."""
     if one.op == "exists":
-        return _truth(one, f"{column} is not null")
+        return f"{column} is not null"
     if one.op == "regex":
         return f"coalesce({column} ~ {parameters.add(whole(one.value))}, false)"
     values = [clipped(one.value)] if one.op == "=" else [clipped(value) for value in one.values]
-    return _negated(one, f"coalesce({column} = any({parameters.add(values)}::text[]), false)")
-
-
-def _negated(one: Filter, test: str) -> str:
-    return f"not {test}" if one.op == "not-in" else test
-
-
-def _truth(one: Filter, test: str) -> str:
-    if one.value not in {"true", "false"}:
-        raise Unprocessable.of("'exists' is asked with true or false", "ValueSet.compose.include.filter.value")
-    return f"({test})" if one.value == "true" else f"not ({test})"
+    return f"coalesce({column} = any({parameters.add(values)}::text[]), false)"
 
 
 def _concept(row: Any) -> Concept:
