@@ -12,6 +12,11 @@ import orjson
 
 from varde.fhir.splice import instant
 
+ANY_VERSION = -1
+"""As the version expected by a write: whichever there is, if one is."""
+NO_VERSION = 0
+"""As the version expected by a write: the resource is not there."""
+
 
 @dataclass(frozen=True)
 class Stored:

@@ -15,7 +15,7 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, MethodNotAllowed, NotFound
+from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.gate import Gate
 from varde.fhir.store import ABSENT, Store
@@ -77,9 +77,12 @@ def _named(one: Any) -> tuple[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `definition` is the canonical url of its OperationDefinition; `types` None for every type.
+    """One operation. `definition` is the canonical url of its OperationDefinition, empty for an address that another
+    operation's answer gives and that is declared nowhere; `types` None for every type.
 
-    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2)."""
+    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2). In a transaction
+    such a one is called only when it is `transactional`: when it does all its work on `call.request.connection`.
+    `removes` says that DELETE calls it too: to call off what it tells of."""
 
     name: str
     definition: str
@@ -87,6 +90,8 @@ class Operation:
     level: Level
     types: frozenset[str] | None = None
     changes: bool = False
+    transactional: bool = False
+    removes: bool = False
 
     def fits(self, resource_type: str | None, identifier: str | None) -> bool:
         """Whether it is called at such a place."""
@@ -114,8 +119,11 @@ class Operations:
         found = next((o for o in self.every if o.name == name and o.fits(kind, identifier)), None)
         if found is None:
             raise NotFound.of("no such operation", code="not-supported")
-        if request.method not in {"GET", "POST"} or (found.changes and request.method == "GET"):
-            raise MethodNotAllowed.of("this operation is called by POST" + ("" if found.changes else " or GET"))
+        methods = ["POST", *(() if found.changes else ("GET", "HEAD")), *(("DELETE",) if found.removes else ())]
+        if request.method not in methods:
+            raise _only(", ".join(methods))
+        if request.connection is not None and found.changes and not found.transactional:
+            raise BadRequest.of("this operation is not done inside a transaction", code="not-supported")
         if identifier is not None and not is_id(identifier):
             raise NotFound.of(ABSENT)
         return await found.run(Call(gate, store, base, request, kind, identifier))
@@ -125,12 +133,19 @@ class Operations:
         return [
             {"name": o.name, "definition": o.definition}
             for o in self.every
-            if (
+            if o.definition
+            and (
                 Level.SYSTEM in o.level
                 if resource_type is None
                 else (o.types is None or resource_type in o.types) and bool(o.level & (Level.TYPE | Level.INSTANCE))
             )
         ]
+
+
+def _only(methods: str) -> FhirError:
+    error = MethodNotAllowed.of(f"this operation is called by {methods}")
+    error.headers = {"allow": methods}
+    return error
 
 
 def parameters(*named: tuple[str, str, Any]) -> dict[str, Any]:

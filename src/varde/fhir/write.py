@@ -20,7 +20,7 @@ from varde.fhir.definitions import (
     type_name,
     type_number,
 )
-from varde.fhir.errors import Conflict
+from varde.fhir.errors import Overtaken
 from varde.fhir.keys import bucket_of, resource_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.dates import OPEN_LOW
@@ -220,7 +220,7 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
 
     Gives the rids of what was there before and is a written Patient's from now on.
 
-    Raises Conflict when another writer changed one of them first.
+    Raises Overtaken when another writer changed one of them first.
     """
     old_rows = {v.rid: _old_rows(v) for v in versions if v.old is not None}
     added: list[list[Any]] = []
@@ -260,7 +260,7 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
         *added,
     )
     if kept != len(versions):
-        raise Conflict.of("another writer changed the resource at the same time")
+        raise Overtaken.of("another writer changed the resource at the same time")
     return await _adopt(connection, versions)
 
 
