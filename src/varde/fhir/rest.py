@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from varde.fhir.cors import Cors
-from varde.fhir.documents import Discovery, Documents
+from varde.fhir.documents import TERMINOLOGY, Discovery, Documents
 from varde.fhir.errors import BadRequest, FhirError, TooLarge, UnsupportedMediaType
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.failures import as_fhir_error
@@ -60,7 +60,10 @@ class FhirApplication:
         proxied: Proxied | None = None,
     ) -> None:
         self._authenticate = authenticate
-        self._documents = Documents({"metadata": metadata, ".well-known/smart-configuration": smart_configuration})
+        documents = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
+        if any(operation.name == "expand" for operation in operations):
+            documents[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
+        self._documents = Documents(documents)
         self._interactions = Interactions(store, base, operations)
         self._cors = Cors(origins)
         self._proxied = proxied

@@ -18,7 +18,7 @@ from varde.fhir.terminology.composing import Composer, split
 from varde.fhir.terminology.expanding import MAXIMUM, Expander, Item
 from varde.fhir.terminology.texts import DISPLAY, display_of, wanted
 
-_TAKES = {
+TAKES = {
     "url": Kind.TEXT, "valueSet": Kind.RESOURCE, "valueSetVersion": Kind.TEXT, "filter": Kind.TEXT, "date": Kind.MOMENT,
     "offset": Kind.INTEGER, "count": Kind.INTEGER, "includeDesignations": Kind.BOOLEAN, "designation": Kind.TEXT,
     "includeDefinition": Kind.BOOLEAN, "activeOnly": Kind.BOOLEAN, "excludeNested": Kind.BOOLEAN,
@@ -26,13 +26,13 @@ _TAKES = {
     "exclude-system": Kind.TEXT, "system-version": Kind.TEXT, "check-system-version": Kind.TEXT,
     "force-system-version": Kind.TEXT, "tx-resource": Kind.RESOURCE,
 }  # fmt: skip
-"""`context` and `contextDirection` are not taken: a value set is named by its url."""
+"""The parameters. `context` and `contextDirection` are not taken: a value set is named by its url."""
 _VALUES = {Kind.BOOLEAN: "valueBoolean", Kind.INTEGER: "valueInteger", Kind.TEXT: "valueString"}
 _URIS = {"exclude-system", "system-version", "check-system-version", "force-system-version"}
 
 
 async def _expand(call: Call) -> Answer:
-    arguments = Arguments(call, _TAKES, body="valueSet")
+    arguments = Arguments(call, TAKES, body="valueSet")
     async with asking(call, arguments, "ValueSet", "CodeSystem") as ask:
         value_set = await ask.value_set()
         return Answer(200, orjson.dumps(await expansion(ask, arguments, value_set)))
@@ -155,7 +155,7 @@ def _hangs(
 def _echoed(arguments: Arguments) -> list[dict[str, Any]]:
     """The parameters that shaped the expansion."""
     said: list[dict[str, Any]] = []
-    for name, kind in _TAKES.items():
+    for name, kind in TAKES.items():
         if kind in _VALUES and name not in {"url", "valueSetVersion"}:
             member = "valueUri" if name in _URIS else "valueCode" if name == "displayLanguage" else _VALUES[kind]
             said += [{"name": name, member: value} for value in arguments.all(name)]
