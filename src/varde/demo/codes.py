@@ -1,6 +1,6 @@
 """The code systems that the region's resources use: the Norwegian ones, and Varde's own.
 
-`kodeverk.ndjson` holds what HL7 Norge publishes of them (HL7Norway/kodeverk 0.6.0 and hl7.fhir.no.basis 2.2.2, CC0-1.0),
+`kodeverk.ndjson` holds what HL7 Norge publishes of them (HL7Norway/kodeverk 0.6.0, hl7.fhir.no.basis 2.2.2; CC0-1.0),
 without narrative. Where it says not-present, the content is Helsedirektoratet's, to be loaded with `varde load`.
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,6 +24,7 @@ from varde.fhir.operations import Operation
 from varde.fhir.proxy import Proxied
 from varde.fhir.splice import dump, parse_exact
 from varde.fhir.store import Store
+from varde.fhir.terminology.capabilities import terminology_capabilities
 
 MAXIMUM_BODY = 16 * 1024 * 1024
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))

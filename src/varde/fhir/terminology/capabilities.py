@@ -42,7 +42,6 @@ def terminology_capabilities(base: str, date: str) -> dict[str, Any]:
         "codeSearch": "all",
         "validateCode": {"translations": True},
         "translation": {"needsMap": False},
-        "closure": {"translation": False},
     }
 
 
