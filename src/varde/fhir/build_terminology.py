@@ -13,18 +13,20 @@ from typing import Any
 Json = dict[str, Any]
 KINDS = ("CodeSystem", "ValueSet", "ConceptMap")
 _DROPPED = ("text", "meta", "contact", "useContext", "jurisdiction", "purpose", "copyright", "contained", "extension")
-_EXAMPLE = re.compile(r"example|acme|^urn:uuid:|^#|fda\.gov|/cholesterol", re.IGNORECASE)
+_EXAMPLE = re.compile(r"example(-.*|[0-9]*)")
+"""Ids of what only shows how such a resource looks."""
 
 
 def build(package: dict[str, list[Json]], target: Path) -> None:
     """Write terminology.ndjson and terminology.json: {type: {url: [[version, offset, length, valueSet]…]}}."""
     index: dict[str, dict[str, list[list[Any]]]] = {kind: {} for kind in KINDS}
+    _mend_versions(package)
     offset = 0
     with (target / "terminology.ndjson").open("wb") as file:
         for kind in KINDS:
             for resource in package[kind]:
                 url = resource.get("url")
-                if not isinstance(url, str) or _EXAMPLE.search(f"{url} {resource['id']}"):
+                if not isinstance(url, str) or _EXAMPLE.fullmatch(resource["id"]):
                     continue
                 kept = {name: value for name, value in resource.items() if name not in _DROPPED}
                 line = json.dumps(kept, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -34,6 +36,16 @@ def build(package: dict[str, list[Json]], target: Path) -> None:
                     index[kind].setdefault(name, []).append(place)
                 offset += len(line)
     (target / "terminology.json").write_text(json.dumps(index, separators=(",", ":")))
+
+
+def _mend_versions(package: dict[str, list[Json]]) -> None:
+    """Value sets that name a version which a code system of the specification does not have mean the one it has."""
+    versions = {system.get("url"): system.get("version") for system in package["CodeSystem"]}
+    for value_set in package["ValueSet"]:
+        compose = value_set.get("compose") or {}
+        for include in [*compose.get("include", ()), *compose.get("exclude", ())]:
+            if include.get("version") and include.get("system") in versions:
+                include["version"] = versions[include["system"]]
 
 
 def _aliases(resource: Json) -> list[str]:

@@ -8,12 +8,13 @@ import re
 import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 from babel import Locale, core
-from babel.numbers import list_currencies
+from babel.numbers import get_territory_currencies, list_currencies
 
 from varde.fhir.errors import Unprocessable
 from varde.fhir.terminology import units
@@ -24,6 +25,8 @@ from varde.fhir.terminology.selection import CODE, CodeSystem, Selection, check
 LANGUAGES = ("en", "nb", "nn", "se")
 """In which what is made here is named; the first is the display."""
 
+_DAY = date(2026, 1, 1)
+"""The day by which currencies are in use or not: the same for all, whatever the clock says."""
 _TAG = re.compile(
     r"^(?P<language>[a-z]{2,3})(?:-[a-z]{3}){0,3}(?:-(?P<script>[a-z]{4}))?(?:-(?P<region>[a-z]{2}|\d{3}))?"
     r"(?:-(?:[a-z0-9]{5,8}|\d[a-z0-9]{3}))*(?:-[a-wyz0-9](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?$",
@@ -139,11 +142,15 @@ def _named(code: str, texts: Mapping[str, str]) -> Concept:
     return Concept(code, texts.get(LANGUAGES[0]), detail={"designation": others} if others else {})
 
 
-def _resource(url: str, name: str, concepts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _resource(
+    url: str, name: str, concepts: Mapping[str, Mapping[str, str]], inactive: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     listed = []
     for code, texts in concepts.items():
         concept = _named(code, texts)
         listed.append({"code": code, "display": concept.display or code, **concept.detail})
+        if code in inactive:
+            listed[-1]["property"] = [{"code": "inactive", "valueBoolean": True}]
     return {
         "resourceType": "CodeSystem", "url": url, "name": name, "content": "complete", "caseSensitive": True,
         "language": LANGUAGES[0], "concept": listed,
@@ -167,7 +174,11 @@ def _countries() -> Listing:
 def _currencies() -> Listing:
     named = _names("currencies")
     every = {code: named.get(code, {}) for code in sorted(list_currencies())}
-    return Listing(_resource("urn:iso:std:iso:4217", "ISO4217", every))
+    current = {code for country in _names("territories") if re.fullmatch(r"[A-Z]{2}", country)
+               for code in get_territory_currencies(country, _DAY, _DAY, non_tender=True)}  # fmt: skip
+    # Those of no country (gold, special drawing rights, testing) begin with X.
+    former = frozenset(code for code in every if code not in current and not code.startswith("X"))
+    return Listing(_resource("urn:iso:std:iso:4217", "ISO4217", every, former))
 
 
 @cache
