@@ -145,6 +145,10 @@ async def test_what_is_no_question(client: httpx.AsyncClient) -> None:
         response = await client.post("/Patient/$match", json=given)
         assert response.status_code == 400, given
         assert response.json()["resourceType"] == "OperationOutcome"
+    for name in ("name", "telecom", "identifier", "address", "birthDate", "gender", "link"):
+        for value in (7, [7], {}, [{}], [None], "x", [{"value": 7, "family": 7, "given": 7, "line": 7, "text": 7}]):
+            asked = body({"birthDate": "1981-03-14", name: value})
+            assert (await client.post("/Patient/$match", json=asked)).status_code in {200, 400}, asked
     assert (await client.get("/Patient/$match")).status_code == 400
     assert (await client.post("/Observation/$match", json=body({}))).status_code == 404
 

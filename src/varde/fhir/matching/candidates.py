@@ -12,7 +12,7 @@ from typing import Any
 
 from varde.fhir.definitions import search_parameters, type_number
 from varde.fhir.gate import Gate, Parameters
-from varde.fhir.matching.demographics import Demographics, contact_of
+from varde.fhir.matching.demographics import Demographics, contact_of, dicts
 from varde.fhir.model import Stored
 from varde.fhir.reading import SELECT, fetch, stored
 from varde.fhir.search.dates import date_range
@@ -90,8 +90,8 @@ def _identified(asked: Demographics, parameters: Parameters) -> _Way | None:
 
 def _reached(patient: Mapping[str, Any], parameters: Parameters) -> _Way | None:
     spelled: set[str] = set()
-    for one in patient.get("telecom") or ():
-        contact = contact_of(one) if isinstance(one, dict) else None
+    for one in dicts(patient.get("telecom")):
+        contact = contact_of(one)
         if contact:
             spelled |= {str(one["value"]).strip(), contact, f"+47{contact}", f"0047{contact}", f"47{contact}"}
             if len(contact) == 8:

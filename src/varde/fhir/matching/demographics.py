@@ -39,20 +39,20 @@ def read(patient: Mapping[str, Any]) -> Demographics:
     """The description that a Patient resource, whole or in part, gives."""
     birth = patient.get("birthDate")
     gender = patient.get("gender")
-    addresses = list(_dicts(patient.get("address")))
+    addresses = list(dicts(patient.get("address")))
     return Demographics(
         frozenset(_identifiers(patient)),
-        tuple(name for one in _dicts(patient.get("name")) if any(name := _name(one))),
+        tuple(name for one in dicts(patient.get("name")) if any(name := _name(one))),
         birth if isinstance(birth, str) and _DATE.match(birth) else None,
         gender if gender in {"male", "female", "other"} else None,
         frozenset(street for one in addresses for street in _streets(one)),
         frozenset(_plain(one["postalCode"]) for one in addresses if isinstance(one.get("postalCode"), str)),
-        frozenset(contact for one in _dicts(patient.get("telecom")) if (contact := contact_of(one))),
+        frozenset(contact for one in dicts(patient.get("telecom")) if (contact := contact_of(one))),
     )
 
 
 def _identifiers(patient: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    for one in _dicts(patient.get("identifier")):
+    for one in dicts(patient.get("identifier")):
         if isinstance(one.get("system"), str) and isinstance(one.get("value"), str) and one["value"].strip():
             yield canonical_system(one["system"]), re.sub(r"\s", "", one["value"])
 
@@ -101,5 +101,6 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _dicts(value: Any) -> Iterable[Mapping[str, Any]]:
+def dicts(value: Any) -> Iterable[Mapping[str, Any]]:
+    """The objects of a list; none of what is no list."""
     return (one for one in _list(value) if isinstance(one, dict))

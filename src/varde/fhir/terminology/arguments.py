@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Any
 
 from varde.fhir.definitions import canonical_system
-from varde.fhir.errors import BadRequest
+from varde.fhir.errors import BadRequest, Unprocessable
 from varde.fhir.operations import Call
 from varde.fhir.search.dates import date_range
 from varde.fhir.terminology.resolving import Versions
+from varde.fhir.validate import faults_of
 
 MAXIMUM_TEXT = 4_096
 
@@ -102,12 +103,24 @@ def _read(name: str, kind: Kind, value: Any) -> Any:
     if kind is Kind.MOMENT and isinstance(value, str):
         return _moment(name, value)
     if kind in {Kind.CODING, Kind.CONCEPT} and isinstance(value, dict):
+        # Judged as what a resource has of the kind.
+        holder = {"code": value} if kind is Kind.CONCEPT else {"meta": {"tag": [value]}}
+        _well_formed({"resourceType": "Basic", **holder})
         return value
     if kind is Kind.RESOURCE and isinstance(value, dict) and isinstance(value.get("resourceType"), str):
+        _well_formed(value)
         return value
     if kind is Kind.PARTS and isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        _well_formed({"resourceType": "Parameters", "parameter": [{"name": name, "part": value}]})
         return value
     raise BadRequest.of(f"'{name}' is {kind.value}")
+
+
+def _well_formed(resource: Mapping[str, Any]) -> None:
+    """Raise Unprocessable for what is no FHIR; what is only incomplete is left to the operation."""
+    faults = [issue for issue in faults_of(resource) if issue.code in {"structure", "value"}]
+    if faults:
+        raise Unprocessable(faults)
 
 
 def _moment(name: str, value: str) -> datetime:
