@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from varde.app import House
+from varde.fhir.matching.operation import matching
 from varde.fhir.operations import Operation
+from varde.fhir.terminology.operations import TERMINOLOGY
+from varde.trust.persons import DNR, FNR
 
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return []
+    return [
+        *TERMINOLOGY,
+        matching(frozenset({FNR, DNR})),
+    ]
