@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from varde import bulk
 from varde.app import House
 from varde.fhir.operations import Operation
 
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return []
+    return [*bulk.operations(house)]

@@ -63,7 +63,7 @@ class _Table:
     columns: tuple[tuple[str, str], ...]
 
 
-_TABLES = (
+INDEX_TABLES = (
     _Table("index_token", "tokens", ("rid", "patient", "date", "bucket"),
            (("param", "int"), ("system", "bigint"), ("code", "text"))),
     _Table("index_reference", "references", ("rid", "patient", "date", "bucket"),
@@ -87,7 +87,7 @@ def _statement(kinds: tuple[int, ...], history: bool, single: bool) -> str:
         number += 1
         parts.insert(0, _HISTORY.format(f"${number}"))
     for kind in kinds:
-        table = _TABLES[kind]
+        table = INDEX_TABLES[kind]
         names = ", ".join((*table.own, *(name for name, _ in table.columns)))
         own = ", ".join(_ONE[name] if single else f"o.{name}" for name in table.own)
         values = ", ".join(f'x.{name}::"char"' if name == "form" else f"x.{name}" for name, _ in table.columns)
@@ -189,10 +189,11 @@ async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
         elif version.rows.patient_identifier is not None:
             logical.append(version)
     if logical:
-        await _resolve_logical(connection, versions, logical)
+        await resolve_logical(connection, versions, logical)
 
 
-async def _resolve_logical(connection: Any, versions: Iterable[NewVersion], logical: Sequence[NewVersion]) -> None:
+async def resolve_logical(connection: Any, versions: Iterable[NewVersion], logical: Sequence[NewVersion]) -> None:
+    """Find the patients of `logical`, in the store or among `versions`."""
     identifier = search_parameters("Patient")["identifier"].key
     found = await connection.fetch(
         "select t.system, t.code, r.rid, r.id from index_token t join resource r on r.rid = t.rid"
@@ -225,7 +226,7 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
     old_rows = {v.rid: _old_rows(v) for v in versions if v.old is not None}
     added: list[list[Any]] = []
     kinds: list[int] = []
-    for kind, table in enumerate(_TABLES):
+    for kind, table in enumerate(INDEX_TABLES):
         columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 1)]
         removed: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
         for place, version in enumerate(versions, start=1):
@@ -261,7 +262,7 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
     )
     if kept != len(versions):
         raise Conflict.of("another writer changed the resource at the same time")
-    return await _adopt(connection, versions)
+    return await adopt(connection, versions)
 
 
 def _append(columns: list[list[Any]], rows: Iterable[tuple[Any, ...]], *first: Any) -> None:
@@ -280,7 +281,7 @@ def _moved(version: NewVersion) -> bool:
     return version.old_date != version.date or version.old_patient != version.patient
 
 
-async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:
+async def adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:
     """Give resources that named a patient by national id before the Patient came their compartment; their rids."""
     targets: dict[int, int] = {}
     for version in versions:
@@ -305,7 +306,7 @@ async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:
             [orphan["rid"] for orphan in group],
         )
         extracted = [(o, extract(type_name(o["type"]), orjson.loads(o["body"]))) for o in group]
-        for kind, table in enumerate(_TABLES):
+        for kind, table in enumerate(INDEX_TABLES):
             columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
             for orphan, rows in extracted:
                 _append(columns, getattr(rows, table.rows), orphan["rid"], orphan["date"])
