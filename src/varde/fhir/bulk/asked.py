@@ -68,8 +68,9 @@ class Input:
 
 
 def patient_types() -> frozenset[str]:
-    """The types of the Patient compartment, which exports of patients and groups hold."""
-    return frozenset({"Patient", *(name for name in resource_types() if compartment_parameters(name))})
+    """The types of the Patient compartment, which exports of patients and groups hold; without Group, which names
+    others too."""
+    return frozenset({"Patient", *(name for name in resource_types() if compartment_parameters(name))} - {"Group"})
 
 
 def asks_async(headers: Mapping[str, str]) -> bool:

@@ -13,7 +13,7 @@ from varde.fhir.rows import IndexRows
 from varde.fhir.search.extract import extract
 from varde.fhir.sources import id_of
 from varde.fhir.validate import faults_of
-from varde.fhir.writing import check_id, is_id, type_of
+from varde.fhir.writing import check_id, type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,11 @@ def check(place: int, text: bytes, expected: str = "") -> Ready | Refused:
         kind = type_of(parsed)
         given = parsed.get("id")
         identifier = id_of(text) if given is None else str(given)
-        reference = f"{kind}/{identifier}" if is_id(identifier) else kind
+        reference = kind
+        check_id(identifier)  # which may be a person's number: it is told of only once it is none
+        reference = f"{kind}/{identifier}"
         if expected and kind != expected:
             return Refused(place, reference, f"the input was said to hold {expected}")
-        check_id(identifier)
         if given is None:
             parsed["id"] = identifier
         faults = faults_of(parsed)

@@ -38,7 +38,7 @@ class Step:
 
 
 def statement(gate: Gate, export: Export, step: Step) -> tuple[str, list[Any]]:
-    """(SQL, values) of a step. Rows: updated, rid, patient, id, body; in the order of the key when there is a limit."""
+    """(SQL, values) of a step. Rows: updated, rid, patient, id, body, former; in the order of the key when there is a limit."""
     parameters = Parameters()
     current = _select(gate, export, step, parameters, former=False)
     branches = [current, *(_select(gate, export, step, parameters, former=True, gone=gone) for gone in (False, True))]
@@ -81,7 +81,9 @@ def _select(gate: Gate, export: Export, step: Step, parameters: Parameters, *, f
     queries = [query for name, query in export.filters if name == step.type]
     if queries and not step.deleted:
         where.append("(" + " or ".join(_meets(gate, parameters, step, query) for query in queries) + ")")
-    columns = ", ".join(f"{row}.{name}" for name in ("updated", "rid", "patient", "id", "body"))
+    columns = (
+        ", ".join(f"{row}.{name}" for name in ("updated", "rid", "patient", "id", "body")) + f", {former} as former"
+    )
     return f"select {columns} from {source} where " + " and ".join(where)
 
 
