@@ -38,7 +38,7 @@ class Step:
 
 
 def statement(gate: Gate, export: Export, step: Step) -> tuple[str, list[Any]]:
-    """(SQL, values) of a step. Rows: updated, rid, patient, id, body, former; in the order of the key when there is a limit."""
+    """(SQL, values) of a step. Rows: updated, rid, patient, id, body, former; by the key when limited."""
     parameters = Parameters()
     current = _select(gate, export, step, parameters, former=False)
     branches = [current, *(_select(gate, export, step, parameters, former=True, gone=gone) for gone in (False, True))]
