@@ -80,6 +80,12 @@ class Bulks:
             Handler("bulk.forget", self._forget, every=timedelta(minutes=5)),
         ]
 
+    async def stop(self) -> None:
+        """End the processes that import, unless they are at work."""
+        if not self._loading.locked():
+            async with self._loading:
+                await self._lanes.stop()
+
     def _each(self, slice_of: Callable[[Any, Bulk], Awaitable[bool]]) -> jobs.Run:
         """A handler of one kind: one slice, and the job of the next."""
 
@@ -143,9 +149,7 @@ class Bulks:
 
     async def _forget(self, connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
         now = self._platform.clock.now()
-        if not self._loading.locked():
-            async with self._loading:
-                await self._lanes.stop()
+        await self.stop()
         lost = await connection.fetch(
             "select b.id from fhir_bulk b where b.state = 'running' and exists (select 1 from work_job j"
             " where j.kind = any($1::text[]) and j.state in ('dead', 'discarded')"
