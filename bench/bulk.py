@@ -117,6 +117,7 @@ def history(number: int) -> Iterator[dict[str, Any]]:
     yield {
         "resourceType": "AllergyIntolerance", "id": f"a{number}", "patient": me,
         "code": coded(SCT, "91936005", "Penicillinallergi"), "recordedDate": day(),
+        "clinicalStatus": coded("http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "active", "Aktiv"),
     }  # fmt: skip
     yield {
         "resourceType": "Immunization", "id": f"i{number}", "status": "completed", "patient": me,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from varde import bulk
 from varde.app import House
+from varde.fhir.everything import EVERYTHING
+from varde.fhir.ips.operation import SUMMARY
 from varde.fhir.operations import Operation
 
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return [*bulk.operations(house)]
+    return [EVERYTHING, SUMMARY, *bulk.operations(house)]
