@@ -25,6 +25,7 @@ from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.fhir.capability import capability_statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
+from varde.fhir.proxy import Proxied
 from varde.fhir.rest import FhirApplication
 from varde.health import Health
 from varde.observe import Requests, configure_logging
@@ -110,6 +111,8 @@ class Varde:
             _always(capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered)),
             _always(smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"])),
             offered,
+            origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],
+            proxied=Proxied(f"{base}/fhir") if self._settings.forwarded_trusted else None,
         )
         self._health = Health(house)
         self._pages = pages(house, self._http)

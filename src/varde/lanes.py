@@ -241,7 +241,7 @@ class _Child:
     def __init__(self, house: House) -> None:
         self._house = house
         store = house.platform.store
-        self._lane = Lane(store.database, store.clock, store.projections)
+        self._lane = Lane(store)
         self._gate: Gate | None = None
         self._write: Callable[[], Any] | None = None
 
@@ -276,6 +276,7 @@ class _Child:
             ready = prepared.ready
         else:
             chunk = loading.Texts.unpacked(header, text)
+            await lane.ready()
             ready, faulty = chunk.checked()
             self._write = lambda: loading.write_texts(lane, gate, chunk, ready, faulty)
         return _frame({}, array("q", [one.rid for one in ready]).tobytes())

@@ -147,12 +147,13 @@ class OwnLane:
     """The lane of this process."""
 
     def __init__(self, store: Store, gate: Gate) -> None:
-        self._lane = Lane(store.database, store.clock, store.projections)
+        self._lane = Lane(store)
         self._gate = gate
 
     async def write(self, chunks: AsyncIterator[Texts], told: Told) -> None:
         """Take care of all chunks, and tell of each."""
         async for chunk in chunks:
+            await self._lane.ready()
             taken = await write_texts(self._lane, self._gate, chunk, *chunk.checked())
             told(
                 chunk, Result(taken.written, taken.unchanged, [(r.place, r.reference, r.reason) for r in taken.refused])

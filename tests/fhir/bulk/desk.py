@@ -63,7 +63,7 @@ class Desk:
                 return await export_slice(self.store, self.gate, connection, bulk)
             if await importing.fetch_next(connection, self.sources, number):
                 return True
-        lane = Lane(self.store.database, self.store.clock, self.store.projections)
+        lane = Lane(self.store)
         async with self.store.database.connection() as connection:
             waiting = await inputs.waiting(connection, number)
         for file, piece in waiting:

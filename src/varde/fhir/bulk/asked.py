@@ -165,7 +165,7 @@ def _filters(text: str) -> list[tuple[str, str]]:
         if not mark or not is_type(kind):
             raise BadRequest.of("a filter is written Type?query")
         search = parse(kind, query)
-        if search.shaped or search.includes or search.lists:
+        if search.shaped or search.includes:
             raise BadRequest.of("a filter only says which resources")
         found.append((kind, query))
     return found

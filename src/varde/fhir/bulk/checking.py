@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from varde.fhir import splice
+from varde.fhir.definitions import index_digest
 from varde.fhir.errors import FhirError
 from varde.fhir.keys import resource_key
 from varde.fhir.rows import IndexRows
@@ -29,6 +30,8 @@ class Ready:
     parsed: dict[str, Any]
     rows: IndexRows
     """What it is found by."""
+    indexed: int
+    """By which definitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def check(place: int, text: bytes, expected: str = "") -> Ready | Refused:
         return Refused(place, reference, str(error))
     if given is None:
         del parsed["id"]
-    return Ready(place, kind, identifier, resource_key(kind, identifier), text, parsed, rows)
+    return Ready(place, kind, identifier, resource_key(kind, identifier), text, parsed, rows, index_digest(kind))
 
 
 def outcome(refused: Refused, source: str, line: int) -> Mapping[str, Any]:

@@ -44,12 +44,13 @@ class Prepared:
     refused: list[Refused]
 
 
-async def prepare(lane: Store, bulk: UUID, file: int, number: int) -> Prepared | None:
+async def prepare(lane: Lane, bulk: UUID, file: int, number: int) -> Prepared | None:
     """Read and check a piece; None when it is taken care of already."""
     async with lane.database.connection() as connection:
         piece = await inputs.read_piece(connection, bulk, file, number)
     if piece is None:
         return None
+    await lane.ready()
     ready: list[Ready] = []
     refused: list[Refused] = []
     for place, line in enumerate(piece.text.split(b"\n")):

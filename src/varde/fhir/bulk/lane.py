@@ -6,7 +6,7 @@ What is there already goes the store's own way, and so does all that COPY could 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,10 @@ from varde.fhir.errors import FhirError, Forbidden, Unavailable
 from varde.fhir.gate import Gate, Interaction
 from varde.fhir.keys import bucket_of, resource_key
 from varde.fhir.store import Store
-from varde.fhir.write import INDEX_TABLES, NewVersion, adopt, resolve_logical
+from varde.fhir.write import INDEX_TABLES, NewVersion, adopt, resolve_logical, write_inside
 from varde.fhir.writing import Item
 
-_RESOURCE = ("rid", "patient", "date", "updated", "version", "type", "bucket", "security", "id", "body")
+_RESOURCE = ("rid", "patient", "date", "updated", "version", "type", "bucket", "security", "id", "body", "indexed")
 _FAULTS = (FhirError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 """What is wrong with a resource, not with the database."""
 _BEYOND = "a value is beyond what the store can index"
@@ -46,7 +46,17 @@ class Undone(Exception):
 
 
 class Lane(Store):
-    """A store that takes loads."""
+    """A store that takes loads: another way into the one it is made of."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.database, store.clock)
+        self.custom, self.projections = store.custom, store.projections
+
+    async def ready(self) -> None:
+        """Know by which definitions resources are found now. Called before what is to be put is checked."""
+        if self.custom.due:
+            async with self.database.connection() as connection:
+                await self.custom.refresh(connection)
 
     async def put(self, gate: Gate, chunk: Sequence[Ready], mark: Mark) -> Taken:
         """Write a chunk and mark it in one transaction. One that is refused holds up no other. Where a resource
@@ -128,7 +138,7 @@ class Lane(Store):
         if logical:
             await resolve_logical(connection, versions, logical)
         await self._may_keep(gate, connection, versions)
-        await _copied(connection, versions, now)
+        await _copied(connection, versions, now, {one.type: one.indexed for one in fresh})
         adopted = await adopt(connection, versions)
         await self._project(connection, versions)
         await self._project_adopted(connection, adopted)
@@ -169,8 +179,8 @@ def _rounds(chunk: Sequence[Ready]) -> list[list[Ready]]:
     return rounds
 
 
-async def _copied(connection: Any, versions: Sequence[NewVersion], updated: Any) -> None:
-    """The rows of new resources and of all that finds them."""
+async def _copied(connection: Any, versions: Sequence[NewVersion], updated: Any, digests: Mapping[str, int]) -> None:
+    """The rows of new resources and of all that finds them. `digests`: by which definitions each type was indexed."""
     records = []
     indexed: list[list[tuple[Any, ...]]] = [[] for _ in INDEX_TABLES]
     buckets: dict[str, int] = {}
@@ -184,7 +194,7 @@ async def _copied(connection: Any, versions: Sequence[NewVersion], updated: Any)
         own = {"rid": version.rid, "patient": version.patient, "date": version.date, "bucket": bucket}
         records.append(
             (version.rid, version.patient, own["date"], updated, version.version, type_number(version.type), bucket,
-             rows.security or None, version.id, version.body)
+             rows.security or None, version.id, version.body, digests[version.type])
         )  # fmt: skip
         for table, into in zip(INDEX_TABLES, indexed, strict=True):
             found = getattr(rows, table.rows)
@@ -198,3 +208,5 @@ async def _copied(connection: Any, versions: Sequence[NewVersion], updated: Any)
             if table.name == "index_reference":  # asyncpg writes a "char" as bytes
                 into = [(*row[:-1], row[-1].encode()) for row in into]
             await connection.copy_records_to_table(table.name, records=into, columns=names)
+    if any(version.rows is not None and version.rows.contained for version in versions):
+        await write_inside(connection, versions, {})
