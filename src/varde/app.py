@@ -62,7 +62,9 @@ class House:
     def worker(self, *, recurring: bool = True) -> Worker:
         """A worker that does all that every service left for later, and speaks to every edge; without the jobs that
         come again and again when `recurring` is False."""
-        handlers = self._upkeep()
+        from varde.bulk import Bulks  # which composes a house of its own in each of its processes
+
+        handlers = [*self._upkeep(), *Bulks(self).handlers()]
         receivers: dict[str, list[Receiver]] = {}
         for service in self.services:
             handlers += service.handlers(self.platform)

@@ -104,7 +104,7 @@ class Committing(Reading):
         versions = [version for version in every if version.rid not in same] if same else every
         if not versions:
             return list(same.values())
-        written = await self._keep(gate, connection, versions, _by_type(versions, interaction))
+        written = await self._keep(gate, connection, versions, by_type(versions, interaction))
         return [same.get(v.rid) or written[v.rid] for v in every]
 
     async def _keep(
@@ -221,7 +221,7 @@ class Committing(Reading):
             version.patient = row["patient"]
             versions.append(version)
         if versions:
-            await self._put(gate, connection, versions, self.clock.now(), _by_type(versions, Interaction.DELETE))
+            await self._put(gate, connection, versions, self.clock.now(), by_type(versions, Interaction.DELETE))
         return versions
 
     async def _project(self, connection: Any, versions: Sequence[NewVersion]) -> None:
@@ -285,7 +285,7 @@ def one_each(versions: Sequence[NewVersion], interaction: Interaction) -> Callab
     return told
 
 
-def _by_type(versions: Sequence[NewVersion], interaction: Interaction) -> Callable[[], list[Disclosure]]:
+def by_type(versions: Sequence[NewVersion], interaction: Interaction) -> Callable[[], list[Disclosure]]:
     """What the log says of versions that were written by one request: a disclosure a type."""
 
     def told() -> list[Disclosure]:
