@@ -7,7 +7,7 @@ read, search, counts, sort, chains, `_has`, `_include`, history, export.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -80,6 +80,11 @@ class Gate(Protocol):
 
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
         """SQL condition on a row of `resource` that may be changed, and on a new row before it is kept."""
+        ...
+
+    def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
+        """Whether content that the predicates cannot judge is within the gate: what is about to be written, what it
+        replaces, and former versions. Asked beside the predicates, never instead of them."""
         ...
 
     async def record(self, disclosure: Disclosure, connection: Any | None) -> None:

@@ -224,7 +224,7 @@ class Writing(Reading):
         if not versions:
             return list(same.values())
         await prepare(connection, versions)
-        await self._may_keep(gate, connection, versions)
+        await self._may_keep(gate, connection, versions, interaction)
         for version in versions:
             assert version.resource is not None
             if version.body is None:
@@ -251,7 +251,8 @@ class Writing(Reading):
     async def _may_change(
         self, gate: Gate, row: Any, resource_type: str, resource_id: str, interaction: Interaction
     ) -> None:
-        if row["writable"]:
+        former = row["body"]  # none of what was deleted
+        if row["writable"] and (not former or gate.admits(interaction, resource_type, former)):
             return
         patients = [row["patient"]] if row["patient"] is not None else []
         if not row["visible"]:
@@ -267,8 +268,19 @@ class Writing(Reading):
         await gate.record(Disclosure(interaction, resource_type, ids, patients, allowed=False), None)
         raise NotFound.of(ABSENT)
 
-    async def _may_keep(self, gate: Gate, connection: Any, versions: Sequence[NewVersion]) -> None:
-        """Refuse new content that the writer would have no right to write: somebody else's patient."""
+    async def _may_keep(
+        self, gate: Gate, connection: Any, versions: Sequence[NewVersion], interaction: Interaction
+    ) -> None:
+        """Refuse new content that the writer would have no right to write: somebody else's patient, or content
+        that a scope does not open."""
+        for version in versions:
+            assert version.resource is not None
+            if not gate.admits(interaction, version.type, version.resource) and (
+                version.exists or not gate.admits(Interaction.CREATE, version.type, version.resource)
+            ):
+                patients = [version.patient] if version.patient is not None else []
+                await gate.record(Disclosure(interaction, version.type, [], patients, allowed=False), None)
+                raise Forbidden.of("you may not write this resource")
         parameters = Parameters()
         predicate = gate.write_predicate("n", "*", parameters)
         if predicate == "true":
