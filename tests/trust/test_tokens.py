@@ -21,7 +21,7 @@ from varde.fhir.gate import Interaction
 from varde.fhir.rest import Unauthorized
 from varde.settings import Settings
 from varde.trust.oidc import load_key
-from varde.trust.smart import parse_scopes
+from varde.trust.smart.grant import parse_scopes
 from varde.trust.tokens import AUDIENCE, ISSUER, Authenticator, DemoTokens, demo_tokens
 
 

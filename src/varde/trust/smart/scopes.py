@@ -1,68 +1,117 @@
-"""SMART scopes of versions 1 and 2 as a grant: which interactions on which types. Pure.
+"""The words of SMART scopes, versions 1 and 2: what stands in them, and which are covered by which. Pure.
 
+What words open is `grant.py`'s; the narrowing behind a question mark is `narrowing.py`'s.
 Source: hl7.org/fhir/smart-app-launch 2.2, "Scopes and launch context".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from varde.fhir.definitions import is_type
-from varde.fhir.gate import Interaction
+from varde.trust.smart.narrowing import Unenforceable, read_narrowing
 
-_WORD = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)")
+RIGHTS = "cruds"
+IDENTITY = frozenset({"openid", "fhirUser", "profile"})
+LAUNCH = frozenset({"launch", "launch/patient", "launch/encounter"})
+LASTING = frozenset({"offline_access", "online_access"})
+_WORD = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)(?:\?(.+))?")
+_RESOURCE = re.compile(r"(patient|user|system)/")
 _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
-_RIGHT = {
-    Interaction.CREATE: "c", Interaction.READ: "r", Interaction.VREAD: "r", Interaction.HISTORY: "r",
-    Interaction.UPDATE: "u", Interaction.PATCH: "u", Interaction.DELETE: "d", Interaction.SEARCH: "s",
-    Interaction.EXPORT: "s",
-}  # fmt: skip
+
+
+class InvalidScope(ValueError):
+    """A word that this server cannot give. The text names it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """What scopes allow: for each right (c r u d s) the types it holds for; None for all."""
+class ScopeWord:
+    """One resource scope: `level/type.rights?query`."""
 
-    rights: Mapping[str, frozenset[str] | None]
+    level: str
+    """patient, user or system."""
+    type: str
+    """A resource type, or "*" for all."""
+    rights: str
+    """Some of c r u d s, in that order."""
+    query: str = ""
+    """The narrowing as it was written; empty for none."""
+    version: int = 2
 
-    def allows(self, interaction: Interaction, resource_type: str) -> bool:
-        """Whether an interaction may be tried on a type; "*" is every type at once, where rows are judged one by
-        one."""
-        types = self.rights[_RIGHT[interaction]]
-        return types is None or resource_type in types or (resource_type == "*" and bool(types))
+    def __str__(self) -> str:
+        """As an app writes it; rights that version 1 has no word for are written as in version 2."""
+        rights = self.rights
+        if self.version == 1:
+            rights = next((word for word, same in _VERSION_1.items() if same == self.rights), self.rights)
+        return f"{self.level}/{self.type}.{rights}" + (f"?{self.query}" if self.query else "")
 
-    @property
-    def read(self) -> frozenset[str] | None:
-        """Types whose content may be shown at all."""
-        return self._union("rs")
+    def limited(self, rights: Iterable[str]) -> ScopeWord | None:
+        """The same word with no more than `rights`; None when nothing is left."""
+        left = "".join(right for right in self.rights if right in set(rights))
+        return replace(self, rights=left) if left else None
 
-    @property
-    def write(self) -> frozenset[str] | None:
-        """Types that may be changed in some way."""
-        return self._union("cud")
-
-    def _union(self, rights: str) -> frozenset[str] | None:
-        found: set[str] = set()
-        for right in rights:
-            types = self.rights[right]
-            if types is None:
-                return None
-            found |= types
-        return frozenset(found)
+    def covered_by(self, other: ScopeWord) -> bool:
+        """Whether `other` opens all that this word does."""
+        return (
+            self.level == other.level
+            and other.type in {"*", self.type}
+            and set(self.rights) <= set(other.rights)
+            and other.query in {"", self.query}
+        )
 
 
-def parse_scopes(text: str, level: str = "system") -> Grant:
-    """The grant of those scopes in `text` that are of one level (patient, user, system).
+def read_word(text: str) -> ScopeWord | None:
+    """A resource scope; None for a word that is none (openid, launch, what another server knows).
 
-    A word that is no resource scope (openid, launch…), is of another level, or is narrowed by a query
-    (`system/Observation.rs?category=…`, which this server does not enforce) grants nothing.
+    Raises InvalidScope for one that is malformed, of no type of R4, or narrowed by what cannot be enforced.
     """
-    found: dict[str, set[str]] = {right: set() for right in "cruds"}
-    for word in text.split():
-        match = _WORD.fullmatch(word)
-        if match and match[1] == level and (match[2] == "*" or is_type(match[2])):
-            for right in _VERSION_1.get(match[3], match[3]):
-                found[right].add(match[2])
-    return Grant({right: None if "*" in types else frozenset(types) for right, types in found.items()})
+    if not _RESOURCE.match(text):
+        return None
+    match = _WORD.fullmatch(text)
+    if match is None or not match[3] or not (match[2] == "*" or is_type(match[2])):
+        raise InvalidScope(f"{_shown(text)} is no scope of this server")
+    level, kind, rights, query = match.groups()
+    version = 1 if rights in _VERSION_1 else 2
+    if query is not None:
+        if version == 1:
+            raise InvalidScope(f"{_shown(text)}: a scope of version 1 is not narrowed")
+        try:
+            read_narrowing(kind, query)
+        except Unenforceable as error:
+            raise InvalidScope(f"{_shown(text)}: {error}") from None
+    return ScopeWord(level, kind, _VERSION_1.get(rights, rights), query or "", version)
+
+
+def read_words(text: str) -> tuple[tuple[ScopeWord, ...], tuple[str, ...]]:
+    """(resource scopes, other words that this server knows), each once, in order. Unknown words are passed over, as
+    OAuth has it. Raises InvalidScope."""
+    words: dict[ScopeWord, None] = {}
+    others: dict[str, None] = {}
+    for one in text.split(" "):
+        word = read_word(one)
+        if word is not None:
+            words[word] = None
+        elif one in IDENTITY | LAUNCH | LASTING:
+            others[one] = None
+    return tuple(words), tuple(others)
+
+
+def covered(text: str, registered: str) -> bool:
+    """Whether every word of `text` is within those an app is registered with. Who one is and where one is launched
+    from (openid, launch…) may every app ask. Raises InvalidScope."""
+    words, others = read_words(text)
+    allowed, lasting = read_words(registered)
+    return all(any(word.covered_by(one) for one in allowed) for word in words) and (
+        set(others) & LASTING <= set(lasting)
+    )
+
+
+def written(words: Sequence[ScopeWord], others: Sequence[str]) -> str:
+    """The text of these words."""
+    return " ".join([*others, *(str(word) for word in words)])
+
+
+def _shown(text: str) -> str:
+    return re.sub(r"[^\w./*?=|:&-]", "…", text)[:100]
