@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from varde import __version__
@@ -14,9 +14,15 @@ _INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance
                  "search-type")  # fmt: skip
 
 
-def capability_statement(base: str, date: str, operations: Sequence[Operation] = ()) -> dict[str, Any]:
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+
+def capability_statement(
+    base: str, date: str, operations: Sequence[Operation] = (), oauth_uris: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The document that /fhir/metadata answers with. `date` is when this version was put to use; `operations` are
-    those that `FhirApplication` was given."""
+    those that `FhirApplication` was given; `oauth_uris` the authorization server's addresses by SMART's names, for
+    clients older than .well-known/smart-configuration."""
     every = Operations([*OWN, *operations])
     return {
         "resourceType": "CapabilityStatement",
@@ -36,7 +42,7 @@ def capability_statement(base: str, date: str, operations: Sequence[Operation] =
             {
                 "mode": "server",
                 "security": {
-                    "cors": False,
+                    "cors": True,
                     "service": [
                         {
                             "coding": [
@@ -47,12 +53,21 @@ def capability_statement(base: str, date: str, operations: Sequence[Operation] =
                             ]
                         }
                     ],
+                    **_oauth(oauth_uris),
                 },
                 "resource": [_resource(name, every) for name in resource_types()],
                 "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
                 "operation": every.declared(None),
             }
         ],
+    }
+
+
+def _oauth(uris: Mapping[str, str] | None) -> dict[str, Any]:
+    if not uris:
+        return {}
+    return {
+        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in uris.items()]}]
     }
 
 

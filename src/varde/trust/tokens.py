@@ -1,4 +1,4 @@
-"""Bearer tokens for the FHIR API, and what they grant. SMART scopes and the demo's own tokens map to the same
+"""Bearer tokens for the FHIR API, and what they grant. Apps' tokens (smart/) and the demo's own map to the same
 grant, so that there is one authoriser. HelseID's tokens come with issue 4's full resource server.
 
 The demo's tokens are signed with a key in the demo's folder and accepted in demo mode only.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,18 +139,3 @@ class Authenticator:
 def demo_tokens(chosen: Settings, clock: Clock) -> DemoTokens | None:
     """The demo's tokens in demo mode; None, which lets no bearer token in, in production."""
     return DemoTokens(chosen.data, clock) if chosen.demo else None
-
-
-def smart_configuration(base: str, issuer: str) -> dict[str, Any]:
-    """What /.well-known/smart-configuration answers with (SMART App Launch 2.2), as far as it works."""
-    capabilities: Sequence[str] = ("permission-v1", "permission-v2", "client-confidential-asymmetric")
-    return {
-        "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/auth",
-        "token_endpoint": f"{issuer}/token",
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "grant_types_supported": ["authorization_code"],
-        "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid", "system/*.rs", "system/*.cruds", "patient/*.rs"],
-        "capabilities": list(capabilities),
-    }

@@ -84,6 +84,16 @@ class Addresses:
             "capabilities": list(CAPABILITIES),
         }
 
+    def oauth_uris(self) -> dict[str, str]:
+        """The same for clients that look into the CapabilityStatement, by the names of SMART App Launch 1."""
+        return {
+            "authorize": self.base + AUTHORIZE,
+            "token": self.base + TOKEN,
+            "introspect": self.base + INTROSPECT,
+            "revoke": self.base + REVOKE,
+            "manage": self.base + MANAGE,
+        }
+
     def openid(self) -> dict[str, Any]:
         """/auth/.well-known/openid-configuration."""
         return {

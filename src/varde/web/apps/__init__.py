@@ -12,7 +12,9 @@ from varde.trust.smart.endpoints import AuthorizationServer
 from varde.web.apps.answering import Answering
 from varde.web.apps.authorizing import Authorizing
 from varde.web.apps.launching import Launching
-from varde.web.apps.listing import Listing
+from varde.web.apps.listing import PATIENT_MENU, STAFF_MENU, Listing
+
+__all__ = ["PATIENT_MENU", "STAFF_MENU", "routes"]
 
 
 def routes(server: AuthorizationServer, sessions: Sessions) -> list[BaseRoute]:

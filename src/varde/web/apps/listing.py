@@ -29,7 +29,7 @@ _ = str  # marks messages for extraction
 
 WITHDRAWN = flash.register("apps.withdrawn", _("Appen har ikke tilgang lenger."))
 PATIENT_MENU = MenuItem(MANAGE, _("Apper"))
-STAFF_MENU = ("/arbeid/apper", _("Apper"))
+STAFF_MENU = MenuItem("/arbeid/apper", _("Apper"))
 OPERATORS = "/drift/apper"
 
 
