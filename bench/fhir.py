@@ -32,10 +32,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-
 from bench.fhir_data import CODES, LOINC, MRN, observation, patient, transaction
 from bench.fhir_growth import fill, growth
 from bench.fhir_machine import DATABASE, Result, Server, gauge, lua_get, lua_send, pgbench, wrk
+
 from varde.db import ensure_database, migrate
 from varde.embedded import EmbeddedPostgres
 
