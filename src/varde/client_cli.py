@@ -1,4 +1,4 @@
-"""`varde client …`: commands for those who let apps in. What a registration must hold is in `trust/smart/clients.py`."""
+"""`varde client …`: commands for those who let apps in. What a registration must hold: `trust/smart/clients.py`."""
 
 from __future__ import annotations
 
