@@ -106,7 +106,7 @@ class Varde:
         self._tokens = DemoTokens(self._settings.data, house.platform.clock) if self._settings.demo else None
         self._requests = Requests()
         self._http = _provider_client(self._settings)
-        smart = authorization_server(house, self._http)
+        self.smart = smart = authorization_server(house, self._http)
         offered = operations(house)
         self._fhir = FhirApplication(
             house.platform.store,

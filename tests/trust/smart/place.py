@@ -46,6 +46,10 @@ class Place:
         """Somebody's browser, or a program: keeps cookies, follows nothing."""
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.varde), base_url=BASE)  # type: ignore[arg-type]
 
+    def proving(self) -> Any:
+        """The part that finds who an app is, for what it remembers."""
+        return self.varde.smart.proving
+
     async def write(self, *resources: dict[str, Any]) -> None:
         """As the system."""
         gate = self.house.platform.access.for_system("test")
@@ -192,7 +196,7 @@ def back(answer: httpx.Response) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
 
 
-async def redeem(place: Place, asked: Flow, code: str, **more: str | None) -> httpx.Response:
+async def redeem(place: Place, asked: Flow, code: str | None, **more: str | None) -> httpx.Response:
     """Exchange a code; form fields given as None are left out."""
     form: dict[str, str | None] = {
         "grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": asked.verifier,
