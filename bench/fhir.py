@@ -120,7 +120,9 @@ def steps(server: Server, ids: list[str], chosen: argparse.Namespace, folder: Pa
         "update Patient": lua_send("PUT", [f"/Patient/{i}" for i in some], [
             json.dumps({**patient(mark + 2000 + n), "id": i, "active": n % 2 == 0}) for n, i in enumerate(some)
         ]),
-        "transaction of 20": lua_send("POST", ["/"], [json.dumps(transaction(mark + 4000 + n, 19)) for n in range(200)]),
+        "transaction of 20": lua_send(
+            "POST", ["/"], [json.dumps(transaction(mark + 4000 + n, 19)) for n in range(200)]
+        ),
     }  # fmt: skip
     results = []
     for step, lua in scripts.items():

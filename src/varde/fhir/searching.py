@@ -61,8 +61,9 @@ class Searching(Reading):
             statement = compile_search(gate, search, self.clock.now(), compartment=compartment)
             if statement.near:
                 key = (shape(statement), resource_type, logging.log_key(), asked)
-                rows = await self._searches.ask(key, _Asked(logging, search, statement, asked))
-                return _page_of(search, rows, statement)
+                return _page_of(
+                    search, await self._searches.ask(key, _Asked(logging, search, statement, asked)), statement
+                )
         page = Page([], warnings=search.warnings)
         async with self.reading(connection) as own:
             rows: list[Any] = []
