@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from varde.app import database_url
-from varde.clock import Clock, MovableClock, SystemClock
-from varde.db import Database
 from varde.settings import Settings, settings
-from varde.smart import signing_keys
-from varde.trust.grounds import GROUNDS, RECORD_SYSTEM
-from varde.trust.smart.clients import Authentication, Client, Clients, InvalidClient, Side
+
+if TYPE_CHECKING:
+    from varde.clock import Clock
+    from varde.trust.smart.clients import Clients
 
 client = typer.Typer(name="client", no_args_is_help=True, help="Apps: register them, list them, close them.")
 _Result = TypeVar("_Result")
@@ -23,12 +21,17 @@ _Result = TypeVar("_Result")
 
 def _clock(chosen: Settings) -> Clock:
     """The demo's clock in a demo's folder, so that what is closed there is closed now."""
+    from varde.clock import MovableClock, SystemClock
+
     file = chosen.data / "clock"
     return MovableClock(file) if file.exists() else SystemClock()
 
 
 def _with_clients(work: Callable[[Clients], Awaitable[_Result]]) -> _Result:
     """Run `work`; ends the command with 1 and the reason when it is refused."""
+    from varde.app import database_url
+    from varde.db import Database
+    from varde.trust.smart.clients import Clients, InvalidClient
 
     async def run() -> _Result:
         chosen = settings()
@@ -51,7 +54,9 @@ def add(
     name: Annotated[str, typer.Option(help="What persons know it as.")],
     publisher: Annotated[str, typer.Option(help="Who answers for it.")],
     scopes: Annotated[str, typer.Option(help='The most it may ask for: "patient/Observation.rs offline_access".')],
-    side: Annotated[list[Side] | None, typer.Option(help="Who uses it; may be repeated.")] = None,
+    side: Annotated[
+        list[str] | None, typer.Option(help="Who uses it: patient, staff, system; may be repeated.")
+    ] = None,
     redirect: Annotated[
         list[str] | None, typer.Option(help="Redirect address, to the letter; may be repeated.")
     ] = None,
@@ -59,20 +64,26 @@ def add(
     secret: Annotated[bool, typer.Option("--secret", help="It proves itself by a secret, printed once.")] = False,
     jwks: Annotated[Path | None, typer.Option(help="File with its public keys.")] = None,
     jwks_uri: Annotated[str | None, typer.Option(help="Where its public keys are.")] = None,
-    ground: Annotated[str, typer.Option(help=f"Of a system: {', '.join(GROUNDS)}.")] = RECORD_SYSTEM.key,
+    ground: Annotated[
+        str, typer.Option(help="Legal ground of a system, by its key in docs/access.md.")
+    ] = "record-system",
     introspects: Annotated[bool, typer.Option("--introspects", help="It may ask about others' tokens.")] = False,
 ) -> None:
     """Register an app. Public unless it has a secret or keys."""
-    if ground not in GROUNDS:
-        typer.echo(f"no such ground; known are {', '.join(GROUNDS)}", err=True)
+    from varde.trust.grounds import GROUNDS
+    from varde.trust.smart.clients import Authentication, Client, Side
+
+    if ground not in GROUNDS or not set(side or ()) <= set(Side):
+        typer.echo(f"sides are {', '.join(Side)}; grounds are {', '.join(GROUNDS)}", err=True)
         raise typer.Exit(2)
     keyed = jwks is not None or jwks_uri is not None
     if keyed and secret:
         typer.echo("an app has a secret or keys, not both", err=True)
         raise typer.Exit(2)
     proof = Authentication.KEY if keyed else Authentication.SECRET if secret else Authentication.NONE
+    sides = frozenset(Side(one) for one in side or ())
     made = Client(
-        client_id, name, publisher, proof, frozenset(side or ()), scopes, tuple(redirect or ()), launch,
+        client_id, name, publisher, proof, sides, scopes, tuple(redirect or ()), launch,
         jwks.read_text(encoding="utf-8") if jwks is not None else None, jwks_uri, ground=GROUNDS[ground],
         introspects=introspects,
     )  # fmt: skip
@@ -107,5 +118,7 @@ def close(client_id: Annotated[str, typer.Argument(help="The app's client_id.")]
 @client.command("rotate-keys")
 def rotate_keys() -> None:
     """Make a new key for id_tokens. It is published at once and signs after an hour."""
+    from varde.smart import signing_keys
+
     chosen = settings()
     typer.echo(signing_keys(chosen, _clock(chosen)).rotate())

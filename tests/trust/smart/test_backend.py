@@ -143,6 +143,7 @@ async def test_an_app_with_a_key_uses_it_for_codes_and_refresh(place: Place) -> 
     assert token.status_code == 200
     form = {"grant_type": "refresh_token", "refresh_token": token.json()["refresh_token"]}
     assert (await post(place, "/auth/token", client_id="web", **form)).json()["error"] == "invalid_client"
+    assert (await post(place, "/auth/token", **form)).json()["error"] == "invalid_client"
     again = await post(place, "/auth/token", client_assertion=place.assertion("web"), **form, **proof)
     assert again.status_code == 200
     alone = await place.system("web", "patient/*.rs")

@@ -147,6 +147,16 @@ class Authorizations:
             await self._end(connection, [row["id"]])
         raise GrantRefused("the code was used before; all that came of it has ended")
 
+    async def owner(self, refresh: str) -> str | None:
+        """The app that a refresh token, good or not, was given to."""
+        async with self._database.connection() as connection:
+            found: str | None = await connection.fetchval(
+                "select a.client from smart_token t join smart_authorization a on a.id = t.authorization_id"
+                " where t.digest = $1 and t.kind = 'refresh'",
+                digest(refresh),
+            )
+        return found
+
     async def look(self, client: Client, refresh: str) -> Authorization:
         """The authorization of a refresh token that is good now, to judge anew. Raises GrantRefused."""
         row = await self._refresh_row(client, refresh)

@@ -127,13 +127,22 @@ class Endpoints:
         kind = kinds.get(form.get("grant_type", ""))
         if kind is None:
             raise Refused("unsupported_grant_type", f"grant_type is one of {', '.join(kinds)}")
-        client = await self._client(request, form)
+        client = await self._client(request, await self._named(request, form))
         try:
             issued = await kind(client, form)
         except GrantRefused:
             await self._server.proving.failed(client.id, _place(request))
             raise
         return JSONResponse(await self._answer(client, issued), headers=_OPEN | _NEVER_KEPT)
+
+    async def _named(self, request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
+        """The form; with the app that a refresh token was given to, where a public app does not say who it is, as it
+        need not (RFC 6749 6). One with a proof must show it all the same."""
+        said = "client_id" in form or "client_assertion" in form or "authorization" in request.headers
+        if said or "refresh_token" not in form:
+            return form
+        owner = await self._server.authorizations.owner(form["refresh_token"])
+        return form if owner is None else {**form, "client_id": owner}
 
     async def _code(self, client: Client, form: Mapping[str, str]) -> Issued:
         code, redirect = _needed(form, "code"), _needed(form, "redirect_uri")
