@@ -175,11 +175,14 @@ async def test_a_nurse_opens_an_app_for_a_patient(browser: Browser, demo: DemoSe
     assert await looked_at(page, "app-staff") == []
     await page.click("text=Kurve")
     await page.wait_for_url("**/arbeid/apper/aapne/ehr-app")
-    assert await looked_at(page, "app-patient") == []
-    name = (await page.inner_text(".row--button .row__title")).strip()
+    async with demo.client() as client:
+        headers = demo.headers("--staff", nurse["hpr"])
+        found = (await client.get("/fhir/Patient?_count=1", headers=headers)).json()["entry"][0]["resource"]
+    name = f"{' '.join(found['name'][0]['given'])} {found['name'][0]['family']}"
     await page.fill("#q", name)
     await page.keyboard.press("Enter")
     await page.wait_for_selector(f"text={name}")
+    assert await looked_at(page, "app-patient") == []
     await page.click(".row--button")
     await page.wait_for_url("**/arbeid/apper/samtykke/**")
     assert name in await page.inner_text("main")

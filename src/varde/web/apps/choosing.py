@@ -36,7 +36,7 @@ class PatientChoice:
         self._server = server
 
     async def found(self, scope: Scope, wanted: str) -> list[Found]:
-        """Patients by a part of their names or their national identity number; without, the first by name."""
+        """Patients by a part of their names or their national identity number."""
         query = [("_count", str(_SHOWN)), ("_sort", "family")]
         if is_national_number(wanted):
             query.append(("identifier", f"{system_of(wanted)}|{wanted}"))
@@ -51,7 +51,8 @@ class PatientChoice:
     async def page(self, request: Request, scope: Scope, app: str) -> Response:
         """The list, with what was looked for."""
         wanted = form_of(request).one("q") if request.method == "POST" else ""
-        found = await self.found(scope, wanted)
+        # Nobody is shown unasked: each name on a list is a disclosure, and stands in that patient's log.
+        found = await self.found(scope, wanted) if wanted else []
         return render(request, "web/apps/patient.html", app=app, patients=found, wanted=wanted, most=_SHOWN)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import parse_qsl
 
+from varde.trust.scope import DIRECTORY
 from varde.trust.smart.scopes import ScopeWord
 
 _ = str  # marks messages for extraction
@@ -63,9 +64,9 @@ ONLY: Mapping[str, str] = {
 """By the codes of HL7's categories."""
 ONLY_WHERE = _("Bare der %(query)s")
 RIGHTS = {
-    (True, False): _("Se"),
-    (True, True): _("Se og endre"),
-    (False, True): _("Endre"),
+    (True, False): _("Kan se"),
+    (True, True): _("Kan se og endre"),
+    (False, True): _("Kan endre"),
 }
 OF_ALL = _("Gjelder alle pasienter du har tilgang til")
 
@@ -88,7 +89,7 @@ def lines(words: Sequence[ScopeWord], say: Say, *, staff: bool) -> list[Line]:
         details = [say(RIGHTS[bool(rights & {"r", "s"}), bool(rights & {"c", "u", "d"})])]
         if word.query:
             details.append(_only(word.query, say))
-        if staff and word.level == "user":
+        if staff and word.level == "user" and word.type not in DIRECTORY:
             details.append(say(OF_ALL))
         found.setdefault((title, ". ".join(details)), []).append(str(word))
     return [Line(" ".join(scopes), title, detail) for (title, detail), scopes in found.items()]
