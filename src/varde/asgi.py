@@ -18,7 +18,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from varde import crossing
 from varde.api import operations
 from varde.app import House, build
 from varde.demo.endpoints import Endpoints
@@ -26,6 +25,7 @@ from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.fhir.capability import capability_statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
+from varde.fhir.proxy import Proxied
 from varde.fhir.rest import FhirApplication
 from varde.health import Health
 from varde.observe import Requests, configure_logging
@@ -114,11 +114,16 @@ class Varde:
             f"{base}/fhir",
             _always(
                 capability_statement(
-                    f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered, smart.addresses.oauth_uris()
+                    f"{base}/fhir",
+                    house.platform.clock.now().date().isoformat(),
+                    offered,
+                    oauth_uris=smart.addresses.oauth_uris(),
                 )
             ),
             smart.addresses.smart,
             offered,
+            origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],
+            proxied=Proxied(f"{base}/fhir") if self._settings.forwarded_trusted else None,
         )
         self._health = Health(house)
         self._pages = pages(house, self._http, smart)
@@ -140,11 +145,7 @@ class Varde:
         try:
             if path.startswith("/fhir") and (len(path) == 5 or path[5] == "/"):
                 scope["root_path"] = "/fhir"
-                foreign = crossing.is_crossing(scope)
-                if foreign and scope["method"] == "OPTIONS":
-                    await crossing.preflight(answer.plain)
-                else:
-                    await self._fhir(scope, receive, crossing.opened(answer.plain) if foreign else answer.plain)
+                await self._fhir(scope, receive, answer.plain)
                 route = fhir_template(path)
             else:
                 route = await self._other(path, scope, receive, answer.with_headers)

@@ -207,7 +207,7 @@ async def test_scripts_of_other_sites_may_ask(place: Place) -> None:
         bearer = {"authorization": f"Bearer {token['access_token']}"}
         shown = await browser.get("/fhir/Observation", headers=origin | bearer)
         assert shown.status_code == 200 and shown.headers["access-control-allow-origin"] == "*"
-        assert "etag" in shown.headers["access-control-expose-headers"]
+        assert "ETag" in shown.headers["access-control-expose-headers"]
         denied = await browser.get("/fhir/Observation", headers=origin)
         assert denied.status_code == 401 and denied.headers["access-control-allow-origin"] == "*"
         answer: httpx.Response = await browser.post("/auth/token", data={"grant_type": "x"}, headers=origin)

@@ -17,7 +17,7 @@ from varde.fhir.definitions import type_number
 from varde.fhir.gate import Interaction, Parameters
 from varde.fhir.keys import resource_key
 from varde.fhir.search.extract import extract
-from varde.fhir.search.parse import Condition
+from varde.fhir.search.query import Condition
 from varde.trust.smart.narrowing import as_sql, met_by, read_narrowing
 from varde.trust.smart.scopes import InvalidScope, ScopeWord, read_word
 

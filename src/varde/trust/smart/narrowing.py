@@ -3,7 +3,8 @@ a row that is in the store and as a test of content that is not.
 
 Taken: search parameters of kind token and reference, without modifiers and chains: `category`, `code`, `status`,
 `_security`, `_tag`, `subject`, `encounter`… Several parameters must all hold; values parted by commas are
-alternatives. Everything else is refused, since what is not enforced must not be granted.
+alternatives. Everything else is refused, since what is not enforced must not be granted; custom parameters too, since
+who may write one would decide what a scope means.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qsl
 
-from varde.fhir.definitions import SearchParameter, is_type, search_parameters
+from varde.fhir.definitions import own_urls, search_parameters
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Gate, Parameters
-from varde.fhir.keys import resource_key, text_key
 from varde.fhir.search.conditions import Compiler
-from varde.fhir.search.parse import Condition, parse, split_values, unescape
-from varde.fhir.search.values import clipped, reference_target, system_key
+from varde.fhir.search.names import split_values, unescape
+from varde.fhir.search.parse import parse
+from varde.fhir.search.query import Condition
+from varde.fhir.search.values import clipped, reference_keys, system_key
 
 if TYPE_CHECKING:
     from varde.fhir.rows import IndexRows
@@ -52,6 +54,8 @@ def read_narrowing(resource_type: str, query: str) -> tuple[Condition, ...]:
             raise Unenforceable("modifiers and chains are not enforced")
         if condition.parameter.kind not in KINDS or condition.parameter.code in _OF_COLUMNS:
             raise Unenforceable("only parameters of kind token and reference are enforced")
+        if condition.parameter.url not in own_urls():
+            raise Unenforceable("only parameters of R4 itself are enforced")
         found.append(condition)
     if len(found) != len(pairs):
         raise Unenforceable("only parameters of kind token and reference are enforced")
@@ -66,8 +70,8 @@ def read_narrowing(resource_type: str, query: str) -> tuple[Condition, ...]:
 class _Narrowing(Compiler):
     """The search's own compiler, with aliases that meet none of the statement it becomes a part of."""
 
-    def alias(self, letter: str) -> str:
-        return super().alias(f"n{letter}")
+    def alias(self, letter: str, *, contained: bool = False) -> str:
+        return super().alias(f"n{letter}", contained=contained)
 
 
 def as_sql(alias: str, resource_type: str | None, conditions: Sequence[Condition], parameters: Parameters) -> str:
@@ -94,22 +98,17 @@ def _met(rows: IndexRows, condition: Condition) -> bool:
     keys = set(condition.parameter.keys)
     if condition.parameter.kind == "token":
         held = [(system, code) for key, system, code in rows.tokens if key in keys]
-        return any(_token_met(held, value) for value in condition.values)
+        return any(_token_met(held, value, condition.parameter.systems) for value in condition.values)
     targets = {target for key, target, _, _ in rows.references if key in keys}
-    return any(targets & set(_targets(value, condition.parameter)) for value in condition.values)
+    own = condition.parameter.targets
+    return any(targets & set(reference_keys(unescape(value), own)) for value in condition.values)
 
 
-def _token_met(held: Sequence[tuple[int, str]], text: str) -> bool:
+def _token_met(held: Sequence[tuple[int, str]], text: str, own: Sequence[str]) -> bool:
     parts = split_values(text, "|")
     if len(parts) == 1:
         return any(code == clipped(unescape(parts[0])) for _, code in held)
-    system = system_key(unescape(parts[0]))
+    named = unescape(parts[0])
+    systems = {system_key(named), *((0,) if named in own else ())}
     code = clipped(unescape(parts[1]))
-    return any(one == system and (not code or other == code) for one, other in held)
-
-
-def _targets(text: str, parameter: SearchParameter) -> list[int]:
-    wanted = unescape(text)
-    if "/" in wanted or ":" in wanted:
-        return [reference_target(wanted)[0], text_key(wanted)]
-    return [resource_key(kind, wanted) for kind in parameter.targets if is_type(kind)]
+    return any(system in systems and (not code or other == code) for system, other in held)
