@@ -25,6 +25,7 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
+from varde.trust.smart.authorizations import Authorizations
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
@@ -88,12 +89,18 @@ class House:
         async def take_apart(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await fill_missing(connection)
 
+        authorizations = Authorizations(self.platform.database, clock)
+
+        async def forget_apps(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await authorizations.sweep(connection)
+
         return [
             sweep.handler(clock),
             reconcile.handler(self.checks(), clock),
             Handler("trust.seal", sealing(clock), timeout=timedelta(minutes=5), every=SEAL_EVERY),
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
+            Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
         ]
 
 

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     client_key_file: Path | None = None
     """Private key (JWK, EC P-256) with which Varde proves itself to the issuers. None: made in `data`."""
 
+    signing_key_file: Path | None = None
+    """Private keys that sign id_tokens for apps (`varde client rotate-keys`). All processes share it. None: made in
+    `data`."""
+
     # Systems outside. Each is the embedded one until its address is set; then what belongs to it must be set as well.
     krr_base: str | None = None
     """The contact and reservation register: https://kontaktregisteret.no. None: the embedded registers."""

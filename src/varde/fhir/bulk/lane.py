@@ -139,7 +139,7 @@ class Lane(Store):
             versions.append(version)
         if logical:
             await resolve_logical(connection, versions, logical)
-        await self._may_keep(gate, connection, versions)
+        await self._may_keep(gate, connection, versions, Interaction.UPDATE)
         await _copied(connection, versions, now, {one.type: one.indexed for one in fresh})
         targets = new_identifiers(versions)
         adopted = await adopt(connection, targets) if targets else []
