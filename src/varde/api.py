@@ -8,4 +8,4 @@ from varde.fhir.operations import Operation
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return []
+    return [*house.subscriptions.operations()]

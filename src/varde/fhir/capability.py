@@ -9,6 +9,7 @@ from varde import __version__
 from varde.fhir.definitions import resource_types, search_parameters
 from varde.fhir.interactions import OWN
 from varde.fhir.operations import Operation, Operations
+from varde.fhir.subscriptions.topics import declared_topics
 
 _INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
                  "search-type")  # fmt: skip
@@ -58,6 +59,7 @@ def capability_statement(base: str, date: str, operations: Sequence[Operation] =
 
 def _resource(name: str, operations: Operations) -> dict[str, Any]:
     return {
+        **(declared_topics() if name == "Subscription" and operations.declared(name) else {}),
         "type": name,
         "interaction": [{"code": code} for code in _INTERACTIONS],
         "versioning": "versioned-update",

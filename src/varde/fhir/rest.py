@@ -67,9 +67,13 @@ class FhirApplication:
         metadata: Discovery,
         smart_configuration: Discovery,
         operations: Sequence[Operation] = (),
+        documents: Mapping[str, Discovery] | None = None,
     ) -> None:
+        """`documents`: more that is open to everybody, by path."""
         self._authenticate = authenticate
-        self._open = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
+        self._open = {
+            "metadata": metadata, ".well-known/smart-configuration": smart_configuration, **(documents or {}),
+        }  # fmt: skip
         self._interactions = Interactions(store, base, operations)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:

@@ -236,7 +236,7 @@ class Writing(Reading):
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now)
         except asyncpg.UniqueViolationError:
             raise Conflict.of("another writer created the resource at the same time") from None
-        await self._project(connection, versions)
+        await self._project(gate, connection, versions)
         await self._project_adopted(connection, adopted)
         await self._record(gate, connection, versions, interaction)
         return [
@@ -320,17 +320,18 @@ class Writing(Reading):
             versions.append(version)
         if versions:
             await write(connection, sorted(versions, key=lambda version: version.rid), self.clock.now())
-            await self._project(connection, versions)
+            await self._project(gate, connection, versions)
             await self._record(gate, connection, versions, Interaction.DELETE)
         return len(versions)
 
-    async def _project(self, connection: Any, versions: Sequence[NewVersion]) -> None:
+    async def _project(self, gate: Gate, connection: Any, versions: Sequence[NewVersion]) -> None:
         for projection in self.projections:
             rows = [
                 ProjectedRow(
                     v.rid, v.type, v.id, v.patient,
                     dict(v.old) if v.old is not None else None,
                     dict(v.resource) if v.resource is not None else None,
+                    v.version, gate,
                 )
                 for v in versions
                 if v.type in projection.types
