@@ -143,7 +143,7 @@ class House:
         )
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(self.application),  # type: ignore[arg-type]
-            base_url=f"{BASE}/",
+            base_url="http://test",
             headers={"authorization": f"Bearer {token}", "content-type": "application/fhir+json"},
         )
 

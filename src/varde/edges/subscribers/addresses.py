@@ -65,8 +65,10 @@ class Allowed:
 
     def reaches(self, address: Address) -> bool:
         """Whether a connection may go there."""
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
+        if isinstance(address, IPv6Address):
+            if address.sixtofour is not None or address.teredo is not None:
+                return False
+            address = address.ipv4_mapped or address
         if address.is_loopback:
             return self._loopback
         if any(address in network for network in self._networks if network.version == address.version):
