@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from varde.fhir import build_search, build_structure
+from varde.fhir import build_search, build_structure, valuesets
 
 _STEPS = (build_search.build, build_structure.build)
 TARGET = Path(__file__).parent / "definitions"
@@ -35,7 +35,8 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    inputs = [manifest, Path(__file__), Path(build_search.__file__), Path(build_structure.__file__)]
+    modules = (build_search, build_structure, valuesets)
+    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return
     target.mkdir(parents=True, exist_ok=True)
