@@ -7,16 +7,26 @@ library `holidays` keeps them. Christmas Eve and New Year's Eve are working days
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
 
-import holidays
+if TYPE_CHECKING:
+    from holidays.countries.norway import Norway
 
-_NORWAY = holidays.country_holidays("NO")
 _DAY = timedelta(days=1)
+
+
+@cache
+def _norway() -> Norway:
+    """The calendar, read when the first day is asked for: to import it takes a fifth of a process's start."""
+    from holidays.countries.norway import Norway
+
+    return Norway()
 
 
 def is_working_day(day: date) -> bool:
     """Whether offices are open and mail is carried on `day`."""
-    return day.weekday() < 5 and day not in _NORWAY
+    return day.weekday() < 5 and day not in _norway()
 
 
 def next_working_day(day: date) -> date:

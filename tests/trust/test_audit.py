@@ -124,7 +124,7 @@ async def test_no_log_no_data(world: World, how: str) -> None:
 async def test_a_database_that_is_away_shows_nothing_and_comes_back(world: World, database_url: str) -> None:
     world.access.log = log = AuditLog(Database("postgresql:///none?host=/nowhere"), world.clock)
     kari = world.bearer(pid=KARI)
-    assert (await world.client.get("/Observation/result-kari", headers=kari)).status_code == 503
+    assert (await world.client.get("/Observation/result-kari/_history", headers=kari)).status_code == 503
     await log.stop()
     world.access.log = world.log
     assert (await world.client.get("/Observation/result-kari", headers=world.bearer(pid=KARI))).status_code == 200

@@ -103,10 +103,12 @@ async def _come_up(
     issuer = _issuer(settings)
     supervisor.start(_child("issuer", settings, *issuer.prepare()))
     forget_metrics(settings.data / "metrics")
-    web = _child("web", settings, own_command("serve"))
+    own = [_child("web", settings, own_command("serve"))]
+    own += [_child(f"worker-{n + 1}", settings, own_command("worker")) for n in range(settings.worker_processes)]
     again = (settings.data / STATE).exists()
-    if again:  # It gets up while the database does, and is ready when that is.
-        supervisor.start(web)
+    if again:  # They get up while the database does, and are ready when that is.
+        for child in own:
+            supervisor.start(child)
     await asyncio.shield(database)
     if not settings.database_url:
         await db.ensure_database(EmbeddedPostgres(settings.data).url("postgres"), "varde")
@@ -114,10 +116,9 @@ async def _come_up(
     region = await _region(settings, seed, size, console)
     DemoState(settings.base, region, settings.database_url).write(settings.data)
     await asyncio.to_thread(write_directory, region.world, issuer.persons)
-    for number in range(settings.worker_processes):
-        supervisor.start(_child(f"worker-{number + 1}", settings, own_command("worker")))
     if not again:
-        supervisor.start(web)
+        for child in own:
+            supervisor.start(child)
     if not await until_ready(_asking(settings), _READY_SECONDS):
         raise CannotStart(f"Varde did not become ready; see {settings.data / 'log'}")
     supervisor.start(_child("prober", settings, own_command("journey", "watch")))

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from varde.fhir import build_search, build_structure, valuesets
+from varde.fhir import build_compartments, build_search, build_structure, build_summary, valuesets
 
-_STEPS = (build_search.build, build_structure.build)
+_MODULES = (build_search, build_structure, build_compartments, build_summary)
 TARGET = Path(__file__).parent / "definitions"
 
 
@@ -35,15 +35,14 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    modules = (build_search, build_structure, valuesets)
-    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in modules)]
+    inputs = [manifest, Path(__file__), *(Path(module.__file__) for module in (*_MODULES, valuesets))]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return
     target.mkdir(parents=True, exist_ok=True)
     package = read_package(source, "SearchParameter", "StructureDefinition", "CompartmentDefinition")
     package |= read_package(source, "ValueSet", "CodeSystem")
-    for step in _STEPS:
-        step(package, target)
+    for module in _MODULES:
+        module.build(package, target)
     stamp.touch()
 
 

@@ -7,7 +7,7 @@ read, search, counts, sort, chains, `_has`, `_include`, history, export.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -88,3 +88,35 @@ class Gate(Protocol):
         Raises when it cannot; the caller then shows nothing.
         """
         ...
+
+
+class LoggingGate(Gate, Protocol):
+    """A gate whose access log can be written by the very statement that reads or writes: one round trip and one
+    commit for both. A gate without these methods is asked to `record` instead."""
+
+    def log_found(self, interaction: Interaction, resource_type: str, found: str, parameters: Parameters) -> str | None:
+        """An `insert` that logs each row of the relation `found` (patient, allowed, ids text[]) as a disclosure of its
+        own; None when nothing is to be logged that way."""
+        ...
+
+    def log_values(self, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
+        """An `insert` that logs `disclosures`; None when nothing is to be logged that way."""
+        ...
+
+    def log_key(self) -> Hashable:
+        """Alike for gates whose `log_found` writes the same of who asks."""
+        ...
+
+    def log_id(self, identifier: str) -> str:
+        """`identifier` as it may stand in the log."""
+        ...
+
+    @property
+    def log_patience(self) -> float:
+        """Seconds that an answer waits for its log at most."""
+        ...
+
+
+def logging_gate(gate: Gate) -> LoggingGate | None:
+    """`gate`, if its log can be written by the statement itself."""
+    return gate if hasattr(gate, "log_found") else None  # type: ignore[return-value]

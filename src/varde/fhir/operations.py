@@ -77,9 +77,11 @@ def _named(one: Any) -> tuple[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. `definition` is the canonical url of its OperationDefinition; `types` None for every type.
+    """One operation. `definition` is the canonical url of its OperationDefinition, empty for an address that another
+    operation's answer gives and that is declared nowhere; `types` None for every type.
 
-    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2)."""
+    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2). `removes` says that
+    DELETE calls it too: to call off what it tells of."""
 
     name: str
     definition: str
@@ -87,6 +89,7 @@ class Operation:
     level: Level
     types: frozenset[str] | None = None
     changes: bool = False
+    removes: bool = False
 
     def fits(self, resource_type: str | None, identifier: str | None) -> bool:
         """Whether it is called at such a place."""
@@ -114,8 +117,9 @@ class Operations:
         found = next((o for o in self.every if o.name == name and o.fits(kind, identifier)), None)
         if found is None:
             raise NotFound.of("no such operation", code="not-supported")
-        if request.method not in {"GET", "POST"} or (found.changes and request.method == "GET"):
-            raise MethodNotAllowed.of("this operation is called by POST" + ("" if found.changes else " or GET"))
+        methods = ["POST", *(() if found.changes else ("GET",)), *(("DELETE",) if found.removes else ())]
+        if request.method not in methods:
+            raise MethodNotAllowed.of("this operation is called by " + " or ".join(methods))
         if identifier is not None and not is_id(identifier):
             raise NotFound.of(ABSENT)
         return await found.run(Call(gate, store, base, request, kind, identifier))
@@ -125,7 +129,8 @@ class Operations:
         return [
             {"name": o.name, "definition": o.definition}
             for o in self.every
-            if (
+            if o.definition
+            and (
                 Level.SYSTEM in o.level
                 if resource_type is None
                 else (o.types is None or resource_type in o.types) and bool(o.level & (Level.TYPE | Level.INSTANCE))

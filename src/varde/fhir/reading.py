@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -11,8 +13,9 @@ import asyncpg
 from varde.clock import Clock
 from varde.db import Database
 from varde.fhir.definitions import is_type, type_name
-from varde.fhir.errors import BadRequest, Forbidden, Gone, NotFound
-from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
+from varde.fhir.errors import BadRequest, Forbidden, Gone, NotFound, Unavailable
+from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, Parameters, logging_gate
+from varde.fhir.gathering import Gathering
 from varde.fhir.keys import resource_key
 from varde.fhir.model import Projection, Stored
 from varde.fhir.search.sql import COLUMNS
@@ -53,6 +56,7 @@ class Reading:
         self.database = database
         self.clock = clock
         self.projections = tuple(projections)
+        self._reads: Gathering[_Asked, Any] = Gathering(self._read_together)
 
     @asynccontextmanager
     async def reading(self, connection: Any | None) -> AsyncIterator[Any]:
@@ -84,17 +88,51 @@ class Reading:
     ) -> Stored:
         """The current version. Raises NotFound (also for what may not be seen), Gone, Forbidden."""
         await self.allow(gate, Interaction.READ, resource_type)
+        if connection is None and not for_update and (logging := logging_gate(gate)) is not None:
+            parameters = Parameters()
+            predicate = gate.predicate("r", resource_type, parameters)
+            key = (resource_type, predicate, logging.log_key(), _hashable(parameters.values))
+            return _visible(await self._reads.ask(key, _Asked(logging, resource_type, resource_id)))
         parameters = Parameters()
         rid = parameters.add(resource_key(resource_type, resource_id))
         predicate = gate.predicate("r", resource_type, parameters)
         lock = " for update of r" if for_update else ""
         sql = f"select {SELECT}, ({predicate}) as visible from resource r where r.rid = {rid}{lock}"
-        if connection is None:
-            async with self.database.connection() as own:
-                row = await own.fetchrow(sql, *parameters.values)
-        else:
-            row = await connection.fetchrow(sql, *parameters.values)
+        async with self.reading(connection) as own:
+            row = await own.fetchrow(sql, *parameters.values)
         return await self._shown(gate, Interaction.READ, resource_type, resource_id, row, connection)
+
+    async def _read_together(self, batch: Sequence[_Asked]) -> list[Any]:
+        """The row of each that was asked for, or None, with its row of the access log written by the same statement.
+        All ask with the same right for the same type. Raises Unavailable when the log cannot be written."""
+        gate, resource_type = batch[0].gate, batch[0].type
+        parameters = Parameters()
+        rids = parameters.add([resource_key(resource_type, one.id) for one in batch])
+        ids = parameters.add([gate.log_id(one.id) for one in batch])
+        predicate = gate.predicate("r", resource_type, parameters)
+        told = (
+            "(select patient, coalesce(visible, false) as allowed,"
+            " case when rid is null then '{}'::text[] else array[asked_id] end as ids from found) as told"
+        )
+        log = gate.log_found(Interaction.READ, resource_type, told, parameters)
+        logged = f", logged as ({log})" if log else ""
+        sql = (
+            f"with found as (select q.place, q.id as asked_id, {SELECT}, ({predicate}) as visible"
+            f" from unnest({rids}::bigint[], {ids}::text[]) with ordinality as q(rid, id, place)"
+            f" left join resource r on r.rid = q.rid){logged} select * from found"
+        )
+        try:
+            async with asyncio.timeout(gate.log_patience), self.database.connection() as own:
+                rows = await own.fetch(sql, *parameters.values)
+        except (asyncpg.PostgresError, TimeoutError) as error:
+            if isinstance(error, asyncpg.PostgresConnectionError):
+                raise
+            raise Unavailable.of("the access log cannot be written, so nothing is shown") from error
+        placed: list[Any] = [None] * len(batch)
+        for row in rows:
+            if row["rid"] is not None:
+                placed[row["place"] - 1] = row
+        return placed
 
     async def read_many(
         self,
@@ -163,8 +201,26 @@ class Reading:
         visible = row is not None and bool(row["visible"])
         ids = [resource_id] if row is not None else []
         await gate.record(Disclosure(interaction, resource_type, ids, patients, allowed=visible), connection)
-        if not visible:
-            raise NotFound.of(ABSENT)
-        if row["deleted"]:
-            raise Gone.of("the resource was deleted")
-        return stored(row)
+        return _visible(row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A read to be answered together with others."""
+
+    gate: LoggingGate
+    type: str
+    id: str
+
+
+def _visible(row: Any) -> Stored:
+    """What a row with its column `visible` shows. Raises NotFound for what is hidden or not there, Gone."""
+    if row is None or not row["visible"]:
+        raise NotFound.of(ABSENT)
+    if row["deleted"]:
+        raise Gone.of("the resource was deleted")
+    return stored(row)
+
+
+def _hashable(values: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)

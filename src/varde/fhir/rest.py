@@ -33,6 +33,8 @@ from varde.fhir.store import Store
 MAXIMUM_BODY = 16 * 1024 * 1024
 _FHIR_JSON = "application/fhir+json; charset=utf-8"
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_NDJSON = ("application/fhir+ndjson", "application/ndjson", "ndjson")
+"""What operations on data in bulk take and give (Bulk Data IG)."""
 _ACCEPTED = ("application/fhir+json", "application/json", "*/*", "application/*", "json", "text/json")
 _log = structlog.get_logger("varde.fhir")
 
@@ -104,7 +106,8 @@ class FhirApplication:
         if method == "GET" and path in self._open:
             return Answer(200, self._open[path]())
         gate = await self._authenticate(headers, scope["method"], scope["path"])
-        _check_format(headers, scope["query_string"])
+        operation = path.rpartition("/")[2].startswith("$")
+        _check_format(headers, scope["query_string"], (*_ACCEPTED, *_NDJSON) if operation else _ACCEPTED)
         body = await _body(receive, headers) if method in {"POST", "PUT", "PATCH"} else b""
         try:
             query = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
@@ -120,7 +123,7 @@ class FhirApplication:
                 raise BadRequest.of("the form is not valid UTF-8") from None
             method, segments, body = "GET", segments[:-1] or ["_all"], b""
         elif body:
-            _check_body_type(method, headers)
+            _check_body_type(method, headers, _NDJSON if operation else ())
         if segments == ["_all"]:
             segments = []
             return await self._interactions.search_all(gate, Request("GET", [], query, headers, b""))
@@ -131,7 +134,7 @@ def _pretty(scope: Mapping[str, Any]) -> bool:
     return b"_pretty=true" in scope.get("query_string", b"")
 
 
-def _check_format(headers: Mapping[str, str], query: bytes) -> None:
+def _check_format(headers: Mapping[str, str], query: bytes, accepted: Sequence[str]) -> None:
     wanted = dict(parse_qsl(query.decode("latin-1"))).get("_format") if b"_format" in query else None
     if wanted is not None:
         wanted = wanted.replace(" ", "+").split(";")[0]
@@ -139,10 +142,10 @@ def _check_format(headers: Mapping[str, str], query: bytes) -> None:
             raise NotAcceptable.of("only JSON is given: application/fhir+json")
         return
     accept = headers.get("accept", "*/*")
-    if accept in _ACCEPTED:
+    if accept in accepted:
         return
     kinds = [part.split(";")[0].strip() for part in accept.split(",")]
-    if not any(kind in _ACCEPTED for kind in kinds):
+    if not any(kind in accepted for kind in kinds):
         raise NotAcceptable.of("only JSON is given: application/fhir+json")
 
 
@@ -153,9 +156,9 @@ class NotAcceptable(FhirError):
     code = "not-supported"
 
 
-def _check_body_type(method: str, headers: Mapping[str, str]) -> None:
+def _check_body_type(method: str, headers: Mapping[str, str], more: Sequence[str] = ()) -> None:
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    fitting = {"application/fhir+json", "application/json"}
+    fitting = {"application/fhir+json", "application/json", *more}
     if method == "PATCH":
         fitting = {*fitting, "application/json-patch+json", "application/merge-patch+json"}
     if kind not in fitting:

@@ -32,7 +32,7 @@ class Searching(Reading):
     ) -> Page:
         """One page of the resources that match and may be seen, with what they include.
 
-        `compartment` is the id of a Patient to whose compartment the search is held. Raises BadRequest.
+        `compartment` holds the search to that of a Patient (its id) or of another ("Encounter/id"). Raises BadRequest.
         """
         await self.allow(gate, Interaction.SEARCH, resource_type)
         search = parse(resource_type, query, lenient=lenient)

@@ -15,7 +15,7 @@ import structlog
 
 from varde.clock import Clock, today
 from varde.fhir.errors import Gone, NotFound
-from varde.fhir.gate import Disclosure, Interaction
+from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
 from varde.fhir.search.dates import date_range
 from varde.fhir.store import Store
@@ -110,6 +110,14 @@ def national_number(resource: dict[str, Any]) -> str:
 class _Unlogged:
     """In the log's place where a lookup only decides: what is then shown is logged by the scope it leads to, and a
     refusal by `_refuse`. Else every page would leave rows about nothing in the patient's log."""
+
+    patience = 10.0
+
+    def found(self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters) -> None:
+        """Nothing."""
+
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> None:
+        """Nothing."""
 
     async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
         """Nothing."""

@@ -12,14 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
 from varde.clock import Clock
 from varde.db import Database
 from varde.fhir.errors import Unavailable
-from varde.fhir.gate import Disclosure
+from varde.fhir.gate import Disclosure, Interaction, Parameters
 
 COLUMNS = (
     "at", "disclosure", "patient", "allowed", "actor_kind", "actor", "actor_name", "role", "unit", "unit_name",
@@ -28,11 +28,31 @@ COLUMNS = (
 _INSERT = (
     f"insert into trust_audit ({', '.join(COLUMNS)}) values ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
 )
+_WHO = ("actor_kind", "actor", "actor_name", "role", "unit", "unit_name", "acting_for", "purpose", "ground", "through")
 _MAXIMUM_IDS = 1000
 _PIPELINED = 100
+_BETWEEN = "\x1f"
+"""Parts the ids of one disclosure, where a column of lists is sent as a column of texts."""
 _NUMBER = re.compile(r"(?<!\d)\d{11}(?!\d)")
 """What could be a national identity number: never in the log, whatever a caller put into an id or a name."""
 _UNREADABLE = re.compile(r"[^\w:.\-&=]")
+
+
+def masked(identifier: str) -> str:
+    """`identifier` as it may stand in the log."""
+    return _NUMBER.sub("…", identifier).replace(_BETWEEN, "?")
+
+
+def _told(disclosure: Disclosure) -> list[tuple[UUID, int | None, list[str], str]]:
+    """(disclosure, patient, ids, query) of each row. One row a patient, so that each patient's log tells only of that
+    patient; one without a patient when there is none or the disclosure tells of several."""
+    ids = [masked(one) for one in list(disclosure.resource_ids)[:_MAXIMUM_IDS]]
+    query = disclosure.query and _NUMBER.sub("…", _UNREADABLE.sub("?", disclosure.query))
+    identity = uuid4()
+    patients = list(disclosure.patients)
+    if len(patients) <= 1:
+        return [(identity, patients[0] if patients else None, ids, query)]
+    return [(identity, None, ids, query), *((identity, patient, [], query) for patient in patients)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +74,21 @@ class Who:
 class Log(Protocol):
     """Where a scope writes what it showed, changed or refused."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that an answer waits for the log at most."""
+        ...
+
+    def found(
+        self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters
+    ) -> str | None:
+        """See LoggingGate.log_found."""
+        ...
+
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
+        """See LoggingGate.log_values."""
+        ...
+
     async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
         """Log it: in the connection's transaction, or durable when this returns. Raises Unavailable."""
         ...
@@ -70,43 +105,70 @@ class AuditLog:
         """`patience`: seconds that an answer waits for the log at most."""
         self._database = database
         self._clock = clock
-        self._patience = patience
+        self.patience = patience
         self._waiting: list[_Entry] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._own: Any | None = None
 
     def rows(self, who: Who, disclosure: Disclosure) -> list[tuple[Any, ...]]:
-        """One row a patient, so that each patient's log tells only of that patient; one without a patient when
-        there is none or the disclosure tells of several."""
-        ids = [_NUMBER.sub("…", one) for one in list(disclosure.resource_ids)[:_MAXIMUM_IDS]]
-        query = _NUMBER.sub("…", _UNREADABLE.sub("?", disclosure.query))
-        identity, now = uuid4(), self._clock.now()
-
-        def row(patient: int | None, named: list[str]) -> tuple[Any, ...]:
-            return (
+        """Rows of the log, in the order of COLUMNS."""
+        now = self._clock.now()
+        return [
+            (
                 now, identity, patient, disclosure.allowed, who.actor_kind, who.actor, who.actor_name,
                 who.role, who.unit, who.unit_name, who.acting_for, who.purpose, who.ground,
-                disclosure.interaction.value, disclosure.resource_type, named, query, who.through,
-            )  # fmt: skip
+                disclosure.interaction.value, disclosure.resource_type, ids, query, who.through,
+            )
+            for identity, patient, ids, query in _told(disclosure)
+        ]  # fmt: skip
 
-        patients = list(disclosure.patients)
-        if len(patients) <= 1:
-            return [row(patients[0] if patients else None, ids)]
-        return [row(None, ids), *(row(patient, []) for patient in patients)]
+    def found(
+        self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters
+    ) -> str | None:
+        """An `insert` that logs each row of the relation `found` (patient, allowed, ids) as a disclosure of its own.
+        The ids must have gone through `masked`."""
+        told = {
+            "disclosure": "gen_random_uuid()", "patient": "patient", "allowed": "allowed", "resource_ids": "ids",
+            "interaction": f"{parameters.add(interaction.value)}::text", "query": "''",
+            "resource_type": f"{parameters.add(resource_type)}::text",
+        }  # fmt: skip
+        return self._insert(who, told, found, parameters)
+
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> str:
+        """An `insert` that logs `disclosures`."""
+        columns: list[list[Any]] = [[], [], [], [], [], [], []]
+        for disclosure in disclosures:
+            for identity, patient, ids, query in _told(disclosure):
+                row = (identity, patient, disclosure.allowed, disclosure.interaction.value, disclosure.resource_type,
+                       _BETWEEN.join(ids), query)  # fmt: skip
+                for column, value in zip(columns, row, strict=True):
+                    column.append(value)
+        types = ("uuid", "bigint", "boolean", "text", "text", "text", "text")
+        placed = ", ".join(f"{parameters.add(c)}::{t}[]" for c, t in zip(columns, types, strict=True))
+        names = ("disclosure", "patient", "allowed", "interaction", "resource_type", "resource_ids", "query")
+        told = {name: f"told.{name}" for name in names}
+        told["resource_ids"] = f"string_to_array(told.resource_ids, E'\\x{ord(_BETWEEN):02x}')"
+        return self._insert(who, told, f"unnest({placed}) as told({', '.join(names)})", parameters)
+
+    def _insert(self, who: Who, told: dict[str, str], source: str, parameters: Parameters) -> str:
+        """`told`: what the columns that differ from row to row are, as SQL over `source`."""
+        alike = {"at": f"{parameters.add(self._clock.now())}::timestamptz"}
+        alike |= {name: f"{parameters.add(getattr(who, name))}::text" for name in _WHO}
+        values = ", ".join(told.get(name) or alike[name] for name in COLUMNS)
+        return f"insert into trust_audit ({', '.join(COLUMNS)}) select {values} from {source}"
 
     async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
         """Log `disclosure`: in the connection's transaction, or durable when this returns.
 
         Raises Unavailable when the log cannot be written.
         """
-        rows = self.rows(who, disclosure)
         if connection is not None:
-            await _insert(connection, rows)
+            await self._insert_all(connection, [(who, disclosure)])
             return
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._flush_for_ever(), name="audit")
-        entry = _Entry(rows, asyncio.get_running_loop().create_future())
+        entry = _Entry(who, disclosure, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         self._wake.set()
         await entry.done
@@ -125,7 +187,7 @@ class AuditLog:
 
     async def _flush(self, batch: Sequence[_Entry]) -> None:
         try:
-            await self._keep([row for entry in batch for row in entry.rows])
+            await self._keep([(entry.who, entry.disclosure) for entry in batch])
         except asyncpg.PostgresConnectionError as error:
             self._all_failed(batch, error)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
@@ -146,13 +208,13 @@ class AuditLog:
         for entry in batch:
             entry.fail(error)
 
-    async def _keep(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def _keep(self, told: Sequence[tuple[Who, Disclosure]]) -> None:
         done = False
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self.patience):
                 if self._own is None or self._own.is_closed():
                     self._own = await self._database.dedicated()
-                await _insert(self._own, rows)
+                await self._insert_all(self._own, told)
             done = True
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             done = True  # the row's fault, not the connection's
@@ -161,6 +223,20 @@ class AuditLog:
             if not done and self._own is not None:
                 self._own.terminate()
                 self._own = None
+
+    async def _insert_all(self, connection: Any, told: Sequence[tuple[Who, Disclosure]]) -> None:
+        """Insert the rows of some disclosures. Those of one actor share what tells of the actor."""
+        whos = {who for who, _ in told}
+        if len(whos) == 1:
+            parameters = Parameters()
+            statement = self.values(whos.pop(), [disclosure for _, disclosure in told], parameters)
+            await connection.execute(statement, *parameters.values)
+            return
+        rows = [row for who, disclosure in told for row in self.rows(who, disclosure)]
+        if len(rows) <= _PIPELINED:
+            await connection.executemany(_INSERT, rows)
+        else:
+            await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
 
     async def stop(self) -> None:
         """End the flusher, after what waits is written."""
@@ -176,9 +252,10 @@ class AuditLog:
 
 @dataclass(slots=True)
 class _Entry:
-    """Rows of one disclosure on their way, and who waits for them."""
+    """A disclosure on its way into the log, and who waits for it."""
 
-    rows: list[tuple[Any, ...]]
+    who: Who
+    disclosure: Disclosure
     done: asyncio.Future[None]
 
     def kept(self) -> None:
@@ -192,15 +269,6 @@ class _Entry:
             failure = Unavailable.of("the access log cannot be written, so nothing is shown")
             failure.__cause__ = error
             self.done.set_exception(failure)
-
-
-async def _insert(connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-    if len(rows) == 1:
-        await connection.execute(_INSERT, *rows[0])
-    elif len(rows) <= _PIPELINED:
-        await connection.executemany(_INSERT, rows)
-    else:
-        await connection.copy_records_to_table("trust_audit", records=rows, columns=COLUMNS)
 
 
 _ACTIONS = {"create": "C", "update": "U", "patch": "U", "delete": "D"}

@@ -5,16 +5,16 @@ The predicates use the columns rid, patient, type and security of `resource` alo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from varde.clock import Clock
 from varde.fhir.definitions import compartment_parameters, resource_types, type_number
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
-from varde.trust.audit import Log, Who
+from varde.trust.audit import Log, Who, masked
 from varde.trust.grounds import Ground
 from varde.trust.policy import ActorKind, withheld_from
 from varde.trust.smart import Grant
@@ -148,8 +148,30 @@ class Scope:
 
     async def record(self, disclosure: Disclosure, connection: Any | None) -> None:
         """Write the access log; see AuditLog.write."""
-        await self.log.write(self._who(), disclosure, connection)
+        await self.log.write(self._who, disclosure, connection)
 
+    def log_found(self, interaction: Interaction, resource_type: str, found: str, parameters: Parameters) -> str | None:
+        """SQL that logs what a statement finds; see AuditLog.found."""
+        return self.log.found(self._who, interaction, resource_type, found, parameters)
+
+    def log_values(self, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
+        """SQL that logs disclosures; see AuditLog.values."""
+        return self.log.values(self._who, disclosures, parameters)
+
+    def log_key(self) -> Hashable:
+        """Who asks, as the log has it."""
+        return self._who
+
+    def log_id(self, identifier: str) -> str:
+        """An id as it may stand in the log."""
+        return masked(identifier)
+
+    @property
+    def log_patience(self) -> float:
+        """Seconds that an answer waits for its log at most."""
+        return self.log.patience
+
+    @cached_property
     def _who(self) -> Who:
         actor = self.actor
         return Who(

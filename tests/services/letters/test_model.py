@@ -12,8 +12,9 @@ import pytest
 
 from varde.fhir.keys import bucket_of, new_id
 from varde.fhir.validate import validate
-from varde.services.letters import model
-from varde.services.letters.model import Change, Letter, Opened, Party, Problem
+from varde.services.letters import following, model
+from varde.services.letters.following import Problem
+from varde.services.letters.model import Change, Letter, Opened, Party
 from varde.services.letters.rules import Channel, State
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -114,18 +115,18 @@ def test_what_a_person_must_see_to_is_read_back(done: bool) -> None:
         key="k", problem="returned", unit=Party("Organization/u1", "Hud"), patient=Party("Patient/p1", "Kari"),
         title="Innkalling", at=NOW, letter="l1", detail="x", done=done,
     )  # fmt: skip
-    resource = model.problem_to_fhir(item)
+    resource = following.problem_to_fhir(item)
     validate(resource)
-    assert model.problem_from_fhir(resource) == item
+    assert following.problem_from_fhir(resource) == item
     assert bool(resource["meta"].get("tag")) == (not done)
 
 
 def test_let_54_let_11_document_and_flag_are_valid() -> None:
     letter = any_letter(random.Random(3))
-    document = model.printed_document(letter, b"%PDF", NOW, "digest")
+    document = following.printed_document(letter, b"%PDF", NOW, "digest")
     validate(document)
-    assert model.printed_pdf(document) == b"%PDF"
+    assert following.printed_pdf(document) == b"%PDF"
     for digest in ("", "abc"):
-        flag = model.address_flag(letter.subject, NOW, digest)
+        flag = following.address_flag(letter.subject, NOW, digest)
         validate(flag)
-        assert model.flagged_address(flag) == digest
+        assert following.flagged_address(flag) == digest

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from varde.fhir.compartments import parameters_into
 from varde.fhir.definitions import (
     compartment_parameters,
     one_patient,
@@ -80,7 +81,8 @@ def compile_search(
     gate: Gate, search: Search, now: datetime, *, compartment: str | None = None, counting: bool = False
 ) -> Statement:
     """The statement for one page of `search` (one row more than asked, to know whether more follow), or, when
-    `counting`, for the number of matches. `compartment` is the id of a Patient.
+    `counting`, for the number of matches. `compartment` is the id of a Patient, or
+    "Encounter/id" and the like for the other compartments of R4.
 
     Raises BadRequest for values that cannot be read.
     """
@@ -141,20 +143,23 @@ def _alone(resource_type: str) -> bool:
     return set(compartment_parameters(resource_type)) <= one_patient(resource_type)
 
 
-def _in_compartment(search: Search, patient_id: str, parameters: Parameters) -> str:
-    """In the Patient's compartment: about the patient, or naming them by any parameter of the compartment."""
-    patient = f"{parameters.add(resource_key('Patient', patient_id))}::bigint"
+def _in_compartment(search: Search, compartment: str, parameters: Parameters) -> str:
+    """In the compartment: naming its resource by any of its parameters, or being it; about the patient, in theirs."""
+    kind, _, identifier = compartment.rpartition("/")
+    kind = kind or "Patient"
+    owner = f"{parameters.add(resource_key(kind, identifier))}::bigint"
     named = [search.resource_type] if search.resource_type else list(search.types or resource_types())
     keys = [
         search_parameters(name)[code].key
         for name in named
-        for code in compartment_parameters(name)
+        for code in parameters_into(kind, name)
         if code in search_parameters(name)
     ]
     typed = f" and o.type = {parameters.add(type_number(named[0]))}::smallint" if len(named) == 1 else ""
+    itself = "o.patient" if kind == "Patient" else "o.rid"
     return (
-        f"r.rid in (select o.rid from resource o where o.patient = {patient} and not o.deleted{typed} union all"
-        f" select f.rid from index_reference f where f.target = {patient}"
+        f"r.rid in (select o.rid from resource o where {itself} = {owner} and not o.deleted{typed} union all"
+        f" select f.rid from index_reference f where f.target = {owner}"
         f" and f.param = any({parameters.add(keys)}::int[]))"
     )
 

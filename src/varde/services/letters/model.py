@@ -24,12 +24,6 @@ UNIT_STATE = "https://varde.no/fhir/CodeSystem/letter-unit-state"
 """Tag: `unit.state`, which makes the counts of a unit one look-up each."""
 FOLDER = "https://varde.no/fhir/CodeSystem/letter-folder"
 KIND = "https://varde.no/fhir/CodeSystem/letter-kind"
-PROBLEM = "https://varde.no/fhir/CodeSystem/letter-problem"
-ATTENTION = "https://varde.no/fhir/CodeSystem/letter-attention"
-"""Tag of an open Task: id of the unit that must see to it."""
-FLAG = "https://varde.no/fhir/CodeSystem/patient-flag"
-ADDRESS_WRONG = "address-wrong"
-"""LET-11."""
 DOCUMENT_TYPE = "urn:oid:2.16.578.1.12.4.1.1.9602"
 RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
 NOT_YET = "NORU"
@@ -203,7 +197,7 @@ def to_fhir(letter: Letter) -> dict[str, Any]:
         {"coding": [{"system": KIND, "code": letter.kind}]},
     ]
     resource["priority"] = "urgent" if letter.urgent else "routine"
-    resource["subject"] = _reference(letter.subject)
+    resource["subject"] = reference_to(letter.subject)
     resource["topic"] = {"text": letter.title}
     if letter.appointment is not None:
         resource["about"] = [{"reference": f"Appointment/{letter.appointment}"}]
@@ -211,8 +205,8 @@ def to_fhir(letter: Letter) -> dict[str, Any]:
         resource["sent"] = instant(letter.sent)
     if letter.openings:
         resource["received"] = instant(letter.openings[0].at)
-    resource["recipient"] = [_reference(party) for party in letter.recipients]
-    resource["sender"] = _reference(letter.unit)
+    resource["recipient"] = [reference_to(party) for party in letter.recipients]
+    resource["sender"] = reference_to(letter.unit)
     resource["payload"] = [
         {"contentString": letter.text},
         {"contentAttachment": {"contentType": JSON, "data": base64.b64encode(letter.document).decode()}},
@@ -225,7 +219,7 @@ def from_fhir(resource: Mapping[str, Any]) -> Letter:
     found: dict[str, list[Any]] = {}
     for one in resource["extension"]:
         found.setdefault(one["url"].removeprefix(EXTENSION), []).append(one)
-    one_of = {name: _value(values[0]) for name, values in found.items() if len(values) == 1}
+    one_of = {name: value_of(values[0]) for name, values in found.items() if len(values) == 1}
     route, template = _parts(found["route"][0]), _parts(found["template"][0])
     tags = {tag["system"]: tag["code"] for tag in resource["meta"]["tag"]}
     based_on = resource.get("basedOn") or [{}]
@@ -233,9 +227,9 @@ def from_fhir(resource: Mapping[str, Any]) -> Letter:
         id=resource["id"],
         key=resource["identifier"][0]["value"],
         state=State(tags[STATE]),
-        subject=_party(resource["subject"]),
-        unit=_party(resource["sender"]),
-        recipients=tuple(_party(one) for one in resource["recipient"]),
+        subject=party_of(resource["subject"]),
+        unit=party_of(resource["sender"]),
+        recipients=tuple(party_of(one) for one in resource["recipient"]),
         title=resource["topic"]["text"],
         kind=resource["category"][1]["coding"][0]["code"],
         template=template["name"],
@@ -325,7 +319,7 @@ def _extensions(letter: Letter) -> list[dict[str, Any]]:
         made.append(
             _complex(
                 "opening",
-                {"url": "who", "valueReference": _reference(Party(f"Patient/{opening.who}", opening.name))},
+                {"url": "who", "valueReference": reference_to(Party(f"Patient/{opening.who}", opening.name))},
                 {"url": "at", "valueInstant": instant(opening.at)},
                 {"url": "for-another", "valueBoolean": opening.for_another},
             )
@@ -337,21 +331,24 @@ def _complex(name: str, *parts: dict[str, Any]) -> dict[str, Any]:
     return {"url": EXTENSION + name, "extension": list(parts)}
 
 
-def _reference(party: Party) -> dict[str, str]:
+def reference_to(party: Party) -> dict[str, str]:
+    """A Reference with its display."""
     made = {"reference": party.reference} if party.reference else {}
     return made | ({"display": party.name} if party.name else {})
 
 
-def _party(reference: Mapping[str, Any]) -> Party:
+def party_of(reference: Mapping[str, Any]) -> Party:
+    """A Reference that `reference_to` made, read back."""
     return Party(reference.get("reference", ""), reference.get("display", ""))
 
 
-def _value(extension: Mapping[str, Any]) -> Any:
+def value_of(extension: Mapping[str, Any]) -> Any:
+    """What stands in the `value[x]` of an extension."""
     return next((value for name, value in extension.items() if name.startswith("value")), None)
 
 
 def _parts(extension: Mapping[str, Any]) -> dict[str, Any]:
-    return {part["url"]: _value(part) for part in extension["extension"]}
+    return {part["url"]: value_of(part) for part in extension["extension"]}
 
 
 def _linked(extensions: Sequence[Mapping[str, Any]] | None) -> str | None:
@@ -370,162 +367,6 @@ def _change(parts: Mapping[str, Any]) -> Change:
 
 def _opening(extension: Mapping[str, Any]) -> Opened:
     parts = _parts(extension)
-    who = _party(parts["who"])
+    who = party_of(parts["who"])
     at = datetime.fromisoformat(parts["at"])
     return Opened(who.reference.removeprefix("Patient/"), who.name, at, parts["for-another"])
-
-
-# ------------------------------------------------------------- what follows a letter: task, flag, paper
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something about a letter that a person must see to: a FHIR Task for the unit. `problem` is a key of
-    `staff.PROBLEMS`. `letter` is None where none could be made (LET-31)."""
-
-    key: str
-    problem: str
-    unit: Party
-    patient: Party
-    title: str
-    at: datetime
-    letter: str | None = None
-    appointment: str | None = None
-    detail: str = ""
-    done: bool = False
-
-    @property
-    def id(self) -> str:
-        """The task's id, the same for the same key."""
-        patient = self.patient.reference.removeprefix("Patient/")
-        return letter_id(self.unit.reference, f"task {self.key}", patient)
-
-
-def problem_of(letter: Letter, kind: str, at: datetime, detail: str = "") -> Problem:
-    """What a person must see to about a letter. `kind` is a key of staff.PROBLEMS."""
-    return Problem(
-        key=f"{letter.id}:{kind}",
-        problem=kind,
-        unit=letter.unit,
-        patient=letter.subject,
-        title=letter.title,
-        at=at,
-        letter=letter.id,
-        detail=detail,
-    )
-
-
-def problem_to_fhir(item: Problem) -> dict[str, Any]:
-    """A Problem as a Task. Hidden from the patient: it speaks of staff's work."""
-    unit = item.unit.reference.removeprefix("Organization/")
-    meta: dict[str, Any] = {"security": [{"system": RESTRICTION, "code": NOT_YET}]}
-    if not item.done:
-        meta["tag"] = [{"system": ATTENTION, "code": unit}]
-    task: dict[str, Any] = {
-        "resourceType": "Task",
-        "id": item.id,
-        "meta": meta,
-        "identifier": [{"system": KEY, "value": item.key}],
-        "status": "completed" if item.done else "requested",
-        "intent": "order",
-        "code": {"coding": [{"system": PROBLEM, "code": item.problem}]},
-        "description": item.title,
-        "for": _reference(item.patient),
-        "authoredOn": instant(item.at),
-        "owner": _reference(item.unit),
-    }
-    if item.letter is not None:
-        task["focus"] = {"reference": f"Communication/{item.letter}"}
-    elif item.appointment is not None:
-        task["focus"] = {"reference": f"Appointment/{item.appointment}"}
-    if item.detail:
-        task["note"] = [{"text": item.detail}]
-    return task
-
-
-def problem_from_fhir(task: Mapping[str, Any]) -> Problem:
-    """The Problem in a Task."""
-    focus = (task.get("focus") or {}).get("reference", "")
-    kind, _, identifier = focus.partition("/")
-    return Problem(
-        key=task["identifier"][0]["value"],
-        problem=task["code"]["coding"][0]["code"],
-        unit=_party(task["owner"]),
-        patient=_party(task["for"]),
-        title=task.get("description", ""),
-        at=datetime.fromisoformat(task["authoredOn"]),
-        letter=identifier if kind == "Communication" else None,
-        appointment=identifier if kind == "Appointment" else None,
-        detail=" ".join(note["text"] for note in task.get("note", ())),
-        done=task["status"] == "completed",
-    )
-
-
-def address_flag(patient: Party, at: datetime, digest: str = "") -> dict[str, Any]:
-    """LET-11: mail came back. One flag a patient, set anew when it is so again. `digest` marks the address without
-    telling it, so that the flag speaks of that address alone; empty: of whichever they have."""
-    return {
-        "resourceType": "Flag",
-        "id": flag_id(patient.reference.removeprefix("Patient/")),
-        "extension": [{"url": EXTENSION + "address", "valueString": digest or "-"}],
-        "status": "active",
-        "category": [
-            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/flag-category", "code": "contact"}]}
-        ],
-        "code": {"coding": [{"system": FLAG, "code": ADDRESS_WRONG}]},
-        "subject": _reference(patient),
-        "period": {"start": instant(at)},
-    }
-
-
-def flag_id(patient: str) -> str:
-    """Id of a patient's flag "address wrong"."""
-    return letter_id("", ADDRESS_WRONG, patient)
-
-
-def flagged_address(flag: Mapping[str, Any]) -> str:
-    """The digest in a flag; empty when it speaks of any address."""
-    value = str(_value(flag["extension"][0])) if flag.get("extension") else ""
-    return "" if value == "-" else value
-
-
-def printed_document(letter: Letter, pdf: bytes, at: datetime, digest: str) -> dict[str, Any]:
-    """The exact PDF that was handed to print, as a DocumentReference (LET-54). `digest` marks where it went."""
-    return {
-        "resourceType": "DocumentReference",
-        "id": printed_id(letter),
-        "extension": [{"url": EXTENSION + "address", "valueString": digest or "-"}],
-        "language": letter.language,
-        "status": "current",
-        "docStatus": "final",
-        "type": {"coding": [{"system": DOCUMENT_TYPE, "code": LETTER, "display": "Brev"}]},
-        "category": [{"coding": [{"system": DOCUMENT_TYPE, "code": "I00-1"}]}],
-        "subject": _reference(letter.subject),
-        "date": instant(at),
-        "author": [_reference(letter.unit)],
-        "custodian": _reference(letter.unit),
-        "description": letter.title,
-        "content": [
-            {
-                "attachment": {
-                    "contentType": "application/pdf",
-                    "language": letter.language,
-                    "data": base64.b64encode(pdf).decode(),
-                    "size": len(pdf),
-                    "title": letter.title,
-                    "creation": instant(at),
-                }
-            }
-        ],
-        "context": {"related": [{"reference": f"Communication/{letter.id}"}]},
-    }
-
-
-def printed_id(letter: Letter) -> str:
-    """Id of the DocumentReference of a letter's paper."""
-    return letter_id(letter.unit_id, f"printed {letter.id}", letter.patient)
-
-
-def printed_pdf(resource: Mapping[str, Any]) -> bytes:
-    """The PDF in a DocumentReference of `printed_document`."""
-    return base64.b64decode(resource["content"][0]["attachment"]["data"])

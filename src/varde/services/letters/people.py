@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from varde.clock import today
 from varde.edges.registers import Contact, PersonStatus, PostalAddress, RegisteredPerson
 from varde.fhir.keys import resource_key
-from varde.services.letters import model, rules
+from varde.services.letters import following, rules
 from varde.services.letters.keeping import own_scope
 from varde.services.letters.model import Party
 from varde.services.letters.rules import Channel, Facts, Route
@@ -247,10 +247,10 @@ async def _patients_by_number(platform: Platform, connection: Any, numbers: Sequ
 
 async def _wrong_addresses(platform: Platform, connection: Any, patients: Sequence[str]) -> dict[str, str]:
     """Digest of the address that mail came back from, by patient (LET-11)."""
-    flags = {model.flag_id(patient): patient for patient in patients}
+    flags = {following.flag_id(patient): patient for patient in patients}
     found = await platform.store.read_many(own_scope(platform), "Flag", list(flags), connection=connection)
     return {
-        flags[one.id]: model.flagged_address(one.resource)
+        flags[one.id]: following.flagged_address(one.resource)
         for one in found.values()
         if one.resource.get("status") == "active"
     }

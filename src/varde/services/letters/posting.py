@@ -15,7 +15,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from varde.services.letters import keeping, model, people, rules, sending
+from varde.services.letters import following, keeping, people, rules, sending
 from varde.services.letters.cases import NO_LETTER, NOT_FOR_PARENTS, read_unit, start_of
 from varde.services.letters.document import Document
 from varde.services.letters.envelope import Envelope, envelope
@@ -135,7 +135,7 @@ async def print_letters(platform: Platform, connection: Any, letter_ids: Sequenc
     for (one, _, to), (body, count) in zip(ready, made, strict=True):
         digest = people.address_digest(to.address)
         kept.append(one.letter.moved(State.PRINTING, now, "handed-over", ACTOR))
-        tasks.append(model.printed_document(one.letter, body, now, digest))
+        tasks.append(following.printed_document(one.letter, body, now, digest))
         dispatches.append(
             Dispatch(
                 POST,
@@ -208,7 +208,7 @@ def _stopped(one: Judged, now: datetime, tasks: list[dict[str, Any]]) -> Letter:
         cause, kind = one.paper.reason, one.paper.problem or "no-address"
         if one.paper.channel is Channel.PAPER:
             cause = kind = "no-address"
-    tasks.append(model.problem_to_fhir(model.problem_of(one.letter, kind, now)))
+    tasks.append(following.problem_to_fhir(following.problem_of(one.letter, kind, now)))
     stopped = one.letter.moved(rules.after(one.letter.state, Action.FAIL), now, cause, ACTOR)
     return replace(stopped, deadline=None, reminder=None)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from varde.services.letters import keeping, model, rules, sending
+from varde.services.letters import following, keeping, rules, sending
 from varde.services.letters.keeping import ACTOR, letter_of_key
 from varde.services.letters.model import Letter
 from varde.services.letters.rules import Action, State
@@ -93,11 +93,11 @@ def printed(platform: Platform) -> Receiver:
             moved = letter
             for _, one in by_letter[letter.id]:
                 if isinstance(one, Unknown):
-                    others.append(model.problem_to_fhir(model.problem_of(letter, "unknown", now)))
+                    others.append(following.problem_to_fhir(following.problem_of(letter, "unknown", now)))
                 elif isinstance(one, Permanent):
                     if rules.may(moved.state, Action.FAIL):
                         moved = moved.moved(State.FAILED, now, "printer-refused", ACTOR)
-                        others.append(model.problem_to_fhir(model.problem_of(letter, "failed", now, one.why)))
+                        others.append(following.problem_to_fhir(following.problem_of(letter, "failed", now, one.why)))
                 else:
                     moved = _advanced(moved, _PRINTED.get(one.state), one.at)
             if moved.state is State.RETURNED and letter.state is not State.RETURNED:
@@ -119,12 +119,12 @@ def _advanced(letter: Letter, action: Action | None, at: datetime) -> Letter:
 
 async def came_back(platform: Platform, connection: Any, letter: Letter, now: datetime) -> list[dict[str, Any]]:
     """LET-11: the flag on the patient, for the address that the letter was sent to, and the task for the unit."""
-    document_id = model.printed_id(letter)
+    document_id = following.printed_id(letter)
     found = await platform.store.read_many(
         keeping.own_scope(platform), "DocumentReference", [document_id], connection=connection
     )
-    digest = model.flagged_address(found[document_id].resource) if document_id in found else ""
+    digest = following.flagged_address(found[document_id].resource) if document_id in found else ""
     return [
-        model.address_flag(letter.subject, now, digest),
-        model.problem_to_fhir(model.problem_of(letter, "returned", now)),
+        following.address_flag(letter.subject, now, digest),
+        following.problem_to_fhir(following.problem_of(letter, "returned", now)),
     ]

@@ -17,12 +17,13 @@ import orjson
 
 from varde.clock import OSLO, today
 from varde.fhir.errors import NotFound
-from varde.services.letters import keeping, model, people, rules
+from varde.services.letters import following, keeping, model, people, rules
 from varde.services.letters.cases import Case, Unit, belongs_to, gather, read_unit
 from varde.services.letters.document import Document
+from varde.services.letters.following import Problem
 from varde.services.letters.keeping import ACTOR, deadline_key, notify_key, remind_key
 from varde.services.letters.library import MissingContent, Template, compose, template
-from varde.services.letters.model import Letter, Party, Problem
+from varde.services.letters.model import Letter, Party
 from varde.services.letters.notices import notice
 from varde.services.letters.rules import Channel, Route, State
 from varde.services.letters.views import Order
@@ -226,7 +227,7 @@ async def deliver(
         leaving += notices
         later += follow_ups(letter, case.known.rid)
         if route.problem is not None:
-            tasks.append(model.problem_to_fhir(model.problem_of(letter, route.problem, now)))
+            tasks.append(following.problem_to_fhir(following.problem_of(letter, route.problem, now)))
     if letters or tasks:
         await keeping.keep(platform, scope, connection, letters, tasks)
     await outbox.put_many(connection, leaving)
@@ -357,7 +358,7 @@ def follow_ups(letter: Letter, patient: int) -> list[Job]:
 
 def _refused(case: Case, writing: Writing, missing: MissingContent, now: datetime) -> Mapping[str, Any]:
     """LET-31: listed for the unit, with what is wrong."""
-    return model.problem_to_fhir(
+    return following.problem_to_fhir(
         Problem(
             key=f"{writing.key}:{case.id}:refused",
             problem="refused",

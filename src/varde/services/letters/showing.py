@@ -18,10 +18,11 @@ from varde.services.letters.cases import Case, gather, read_unit
 from varde.services.letters.causes import cause
 from varde.services.letters.document import Document
 from varde.services.letters.envelope import envelope
+from varde.services.letters.following import Problem
 from varde.services.letters.html import to_html
 from varde.services.letters.keeping import read
 from varde.services.letters.library import Field, MissingContent, Template, check, template, templates
-from varde.services.letters.model import Letter, Problem
+from varde.services.letters.model import Letter
 from varde.services.letters.pdf import page_image, pdf
 from varde.services.letters.reasons import NEXT_STEPS, PATIENT_REASONS, REASONS
 from varde.services.letters.rules import Action, Channel, State

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from varde.fhir.errors import NotFound
 from varde.fhir.store import ABSENT
-from varde.services.letters import keeping, model
-from varde.services.letters.model import Letter, Problem
+from varde.services.letters import following, keeping, model
+from varde.services.letters.following import Problem
+from varde.services.letters.model import Letter
 from varde.services.letters.rules import State
 from varde.services.letters.views import Filters
 
@@ -83,27 +84,27 @@ async def letter(platform: Platform, scope: Scope, letter_id: str) -> Listed:
 async def problems(platform: Platform, scope: Scope, page: str | None = None) -> tuple[Sequence[Problem], str | None]:
     """(a page of what the unit must see to, oldest first; key of the next page)."""
     query = [
-        ("_tag", f"{model.ATTENTION}|{_unit(scope)}"),
+        ("_tag", f"{following.ATTENTION}|{_unit(scope)}"),
         ("_sort", "authored-on"),
         ("_count", str(ON_A_PAGE)),
         *([("_page", page)] if page else []),
     ]
     found = await platform.store.search(scope, "Task", query)
-    return [model.problem_from_fhir(one.resource) for one in found.matches], found.next
+    return [following.problem_from_fhir(one.resource) for one in found.matches], found.next
 
 
 async def attention(platform: Platform, scope: Scope) -> int:
     """How many things the unit must see to."""
-    query = [("_tag", f"{model.ATTENTION}|{_unit(scope)}"), ("_summary", "count")]
+    query = [("_tag", f"{following.ATTENTION}|{_unit(scope)}"), ("_summary", "count")]
     return (await platform.store.search(scope, "Task", query)).total or 0
 
 
 async def settled(platform: Platform, scope: Scope, connection: Any, about: Letter) -> list[Mapping[str, Any]]:
     """The open tasks about a letter, as done: it was withdrawn or replaced."""
-    wanted = [model.problem_of(about, kind, platform.clock.now()).id for kind in PROBLEMS_OF_A_LETTER]
+    wanted = [following.problem_of(about, kind, platform.clock.now()).id for kind in PROBLEMS_OF_A_LETTER]
     found = await platform.store.read_many(scope, "Task", wanted, connection=connection, for_update=True)
-    read = [model.problem_from_fhir(one.resource) for one in found.values()]
-    return [model.problem_to_fhir(replace(one, done=True)) for one in read if not one.done]
+    read = [following.problem_from_fhir(one.resource) for one in found.values()]
+    return [following.problem_to_fhir(replace(one, done=True)) for one in read if not one.done]
 
 
 def _unit(scope: Scope) -> str:

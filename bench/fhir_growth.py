@@ -1,0 +1,79 @@
+"""How the steps of bench/fhir.py grow with the store: fills one with many patients by the fastest lane there is, and
+sets the medians side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING
+
+from bench.fhir_data import history
+from varde.clock import SystemClock
+from varde.db import Database
+from varde.fhir.gate import Disclosure, Interaction, Parameters
+from varde.fhir.store import Store
+from varde.trust.care import CareRelations
+
+if TYPE_CHECKING:
+    from bench.fhir_machine import Result
+
+_PATIENTS_AT_ONCE = 40
+_MOST = 1.5
+"""How many times slower the median of a step may be in the largest store than in the smallest."""
+
+
+class _Filler:
+    """A gate for filling: the benchmark's own process, before anybody measures."""
+
+    def allows(self, interaction: Interaction, resource_type: str) -> bool:
+        return True
+
+    def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        return "true"
+
+    def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
+        return "true"
+
+    async def record(self, disclosure: Disclosure, connection: object | None) -> None:
+        """Nothing is disclosed."""
+
+
+def fill(url: str, patients: int, observations: int) -> list[str]:
+    """Load `patients` patients with their histories; the Patients' ids in the order of their numbers."""
+    lanes = os.cpu_count() or 1
+    began = time.perf_counter()
+    with ProcessPoolExecutor(lanes) as pool:
+        counts = list(pool.map(_fill, [url] * lanes, range(lanes), [lanes] * lanes, [patients] * lanes,
+                               [observations] * lanes))  # fmt: skip
+    seconds = time.perf_counter() - began
+    print(f"  filled with {sum(counts):,} resources, {sum(counts) / seconds:,.0f}/s", file=sys.stderr)
+    return [f"p{number}" for number in range(1, patients + 1)]
+
+
+def _fill(url: str, lane: int, lanes: int, patients: int, observations: int) -> int:
+    async def filled() -> int:
+        store, count = Store(Database(url, connections=1), SystemClock(), [CareRelations()]), 0
+        mine = range(1 + lane, patients + 1, lanes)
+        for start in range(0, len(mine), _PATIENTS_AT_ONCE):
+            made = [one for n in mine[start : start + _PATIENTS_AT_ONCE] for one in history(n, observations)]
+            await store.write_parsed(_Filler(), [(one, json.dumps(one).encode()) for one in made])
+            count += len(made)
+        return count
+
+    return asyncio.run(filled())
+
+
+def growth(figures: dict[str, list[Result]]) -> str:
+    """The medians of each step at each size, and how many times the largest is the smallest."""
+    sizes = list(figures)
+    lines = ["", f"{'median ms':20}" + "".join(f"{int(size):>12,}" for size in sizes) + f"{'grows to':>12}"]
+    for place, result in enumerate(figures[sizes[0]]):
+        medians = [figures[size][place].median for size in sizes]
+        times = medians[-1] / medians[0] if medians[0] else 0
+        told = f"{times:.2f} x" + ("" if times <= _MOST else "  TOO MUCH")
+        lines.append(f"{result.step:20}" + "".join(f"{one:12.2f}" for one in medians) + f"{told:>12}")
+    return "\n".join(lines)
