@@ -17,7 +17,7 @@ _KEPT = frozenset({
     "maxLength", "isModifier",
 })  # fmt: skip
 _KEPT_PREFIXES = ("fixed", "pattern", "minValue", "maxValue", "_fixed", "_pattern")
-_DEFINITION = ("url", "name", "type", "kind", "abstract", "derivation", "baseDefinition", "version")
+_DEFINITION = ("url", "name", "type", "kind", "abstract", "derivation", "baseDefinition", "version", "context")
 
 
 def build(package: dict[str, list[Json]], target: Path) -> None:

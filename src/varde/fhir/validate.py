@@ -5,33 +5,76 @@ Issues name the element and the fault, never the value that was found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from varde.fhir import structure
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Issue, Unprocessable
+from varde.fhir.known import CORE, Known
+from varde.fhir.validation.advice import advice
 from varde.fhir.validation.shapes import check_of
-from varde.fhir.validation.walk import Walk
+from varde.fhir.validation.walk import Fault, Walk
 
 MAXIMUM_ISSUES = 50
+_NO_TYPE = "resourceType names no resource type of R4"
 
 
-def validate(resource: Mapping[str, Any]) -> None:
-    """Raise Unprocessable with one issue a fault (at most MAXIMUM_ISSUES) unless `resource` is valid R4."""
-    faults = faults_of(resource)
+class Judgement:
+    """What was found on a resource, and which definitions were wanted for it."""
+
+    __slots__ = ("issues", "unknown")
+
+    def __init__(self, issues: list[Issue], unknown: set[str]) -> None:
+        self.issues = issues
+        self.unknown = unknown
+        """Urls of profiles, extensions and value sets that were not at hand."""
+
+
+def judge(resource: Mapping[str, Any], known: Known = CORE) -> Judgement:
+    """The faults of a resource (at most MAXIMUM_ISSUES): what a write is refused for."""
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str) or not is_type(kind):
+        return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")], set())
+    walk = Walk(resource if type(resource) is dict else dict(resource), known)
+    faults = check_of(kind)(walk.resource, {}, walk)
+    return Judgement(_issues(faults, kind)[:MAXIMUM_ISSUES] if faults is not None else [], walk.unknown)
+
+
+def findings(resource: Mapping[str, Any], known: Known = CORE, profiles: Sequence[str] = ()) -> Judgement:
+    """All there is to say about a resource: every fault, warnings and information; judged by `profiles` beside those
+    that it names."""
+    kind = resource.get("resourceType")
+    if not isinstance(kind, str) or not is_type(kind):
+        return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")], set())
+    walk = Walk(dict(resource), known, advice=True)
+    faults = list(check_of(kind)(walk.resource, {}, walk) or ())
+    faults += walk.judge.named(walk.resource, kind, list(profiles))
+    faults += advice(walk.resource, walk, profiles)
+    return Judgement(_issues(faults, kind, everything=True), walk.unknown)
+
+
+def _issues(faults: Sequence[Fault], kind: str, *, everything: bool = False) -> list[Issue]:
+    """The faults as issues, each once, errors first."""
+    found: dict[tuple[str | None, str], Issue] = {}
+    for fault in faults:
+        if everything or fault.severity == "error":
+            issue = fault.issue(kind)
+            found.setdefault((issue.expression, issue.diagnostics), issue)
+    return sorted(found.values(), key=lambda issue: ("error", "warning", "information").index(issue.severity))
+
+
+def validate(resource: Mapping[str, Any], known: Known = CORE) -> None:
+    """Raise Unprocessable with one issue a fault (at most MAXIMUM_ISSUES) unless `resource` is valid R4, and valid by
+    the profiles and extensions it names, as far as they are known."""
+    faults = faults_of(resource, known)
     if faults:
         raise Unprocessable(faults)
 
 
-def faults_of(resource: Mapping[str, Any]) -> list[Issue]:
-    """The faults of `resource`, empty when it is valid."""
-    kind = resource.get("resourceType")
-    if not isinstance(kind, str) or not is_type(kind):
-        return [Issue("structure", "resourceType names no resource type of R4", "Resource.resourceType")]
-    walk = Walk(resource)  # type: ignore[arg-type]
-    found = check_of(kind)(resource, {}, walk)
-    return [fault.issue(kind) for fault in found[:MAXIMUM_ISSUES]] if found else []
+def faults_of(resource: Mapping[str, Any], known: Known = CORE) -> list[Issue]:
+    """The faults of `resource` (at most MAXIMUM_ISSUES), empty when it is valid."""
+    return judge(resource, known).issues
 
 
 def member(datatype: str, name: str) -> tuple[str, bool] | None:

@@ -50,8 +50,8 @@ class Context:
     """Whether a coded item is of a value set; None when that cannot be told."""
     conforms: Callable[[Node, str], bool | None] | None = None
     """Whether an element conforms to a profile; None when that cannot be told."""
-    html: Callable[[str], bool] | None = None
-    """`htmlChecks()`."""
+    html: Callable[[str, bool], bool] | None = None
+    """`htmlChecks()`: of a text, its rules (False) or whether there is something to read (True)."""
     now: datetime | None = None
 
 

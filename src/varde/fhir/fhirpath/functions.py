@@ -202,9 +202,13 @@ def _told(ask: str) -> Callable[[Compiler, tuple[Tree, ...]], Step]:
 
 
 def _html(compiler: Compiler, arguments: tuple[Tree, ...]) -> Step:
+    """Whether it is the XHTML of a narrative; with an argument, whether there is something to read in it."""
+    part = bool(arguments)
+
     def step(focus: Items, frame: Frame) -> Items:
         check = frame.context.html
-        return [check is None or all(isinstance(system_value(i), str) and check(system_value(i)) for i in focus)]
+        texts = [system_value(item) for item in focus]
+        return [check is None or all(isinstance(text, str) and check(text, part) for text in texts)]
 
     return step
 
@@ -304,7 +308,7 @@ FUNCTIONS: dict[str, Function] = {
     "descendants": _plain(lambda f: [d for n in f if isinstance(n, Node) for d in descendants(n)]),
     "extension": Function(_extension, (1, 1)), "resolve": Function(_resolve, (0, 0)),
     "memberOf": Function(_told("member_of"), (1, 1)), "conformsTo": Function(_told("conforms"), (1, 1)),
-    "htmlChecks": Function(_html, (0, 0)), "trace": Function(_trace, (1, 2)),
+    "htmlChecks": Function(_html, (0, 1)), "trace": Function(_trace, (1, 2)),
     "now": Function(_clock("dateTime"), (0, 0)), "today": Function(_clock("date"), (0, 0)),
     "timeOfDay": Function(_clock("time"), (0, 0)),
     **{

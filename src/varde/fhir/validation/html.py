@@ -30,9 +30,12 @@ _STYLE_LOADS = re.compile(r"expression\s*\(|javascript:|@import|behavior\s*:", r
 _SOMETHING = re.compile(r">[^<]*[^\s<]|<img\b")
 
 
-def is_narrative(text: str) -> bool:
-    """Whether it is one XHTML div with allowed elements and attributes only, and something to read in it."""
-    if "<!DOCTYPE" in text or "<!ENTITY" in text or not _SOMETHING.search(text):
+def html_checks(text: str, content: bool) -> bool:
+    """Whether it is one XHTML div with allowed elements and attributes only (txt-1); with `content`, whether there is
+    something to read in it (txt-2)."""
+    if content:
+        return _SOMETHING.search(text) is not None
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
         return False
     if "&" in text:
         text = _ENTITY.sub(lambda m: m[0] if m[1] in _XML_ENTITIES else html5.get(m[1], m[0]), text)

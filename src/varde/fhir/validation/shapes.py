@@ -26,19 +26,20 @@ def check_of(kind: str) -> Check:
         return _any_resource
     known = structure.members(kind)
     table: dict[str, Check] = {}
+    parts: dict[str, str] = {}
     resource = is_type(kind)
     if resource:
         table["resourceType"] = _nothing
     for name in _IGNORED:
         table[name] = _nothing
     for name, member in known.items():
+        parts[name] = name if name == member.element else f"{member.element}.ofType({member.type})"
         table[name] = _Lazy(table, name, member)
         if member.primitive:
             table[f"_{name}"] = _Lazy(table, f"_{name}", member)
     required = _required(known)
     choices = _choices(known)
     extends = kind == "Extension"
-    profiled = kind == "Meta"
     hold = invariants.all_hold(kind, structure.constraints_of(kind))
     constraints = structure.constraints_of(kind)
     least = 1 if not resource else 0
@@ -53,7 +54,7 @@ def check_of(kind: str) -> Check:
             found = [Fault("structure", f"unknown element '{shown(name)}'")] if one is None else one(inner, value, walk)
             if found is not None:
                 if one is not None:
-                    part = name[1:] if name[:1] == "_" else name
+                    part = parts.get(name[1:] if name[:1] == "_" else name, name)
                     for fault in found:
                         fault.parts.append(part)
                 if faults is None:
@@ -74,9 +75,12 @@ def check_of(kind: str) -> Check:
             faults = faults or []
             faults.append(Fault("structure", "an object may not be empty (ele-1)"))
         if extends:
-            walk.extended = True
-        elif profiled and "profile" in value:
-            walk.profiled = True
+            if faults is None:
+                faults = walk.judge.extension(value) or None
+        elif resource and type(meta := value.get("meta")) is dict and "profile" in meta:
+            named = walk.judge.named(value, kind, meta["profile"])
+            if named:
+                faults = named if faults is None else faults + named
         if faults is None:
             if (hold is not None and not hold(value, walk)) or walk.advice:
                 return invariants.broken(Node(value, kind), constraints, walk) or None

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from varde.fhir.errors import Issue
 from varde.fhir.fhirpath import Context, Node
+from varde.fhir.validation.html import html_checks
+
+if TYPE_CHECKING:
+    from varde.fhir.known import Known
+    from varde.fhir.validation.profiles.check import Run
 
 
 class Fault:
@@ -35,11 +40,13 @@ Check = Callable[[Any, dict[str, Any], "Walk"], Faults]
 
 
 class Walk:
-    """One walk: which resource this is in, and what the second walk will be asked for."""
+    """One walk: which resource this is in, and by what it is judged."""
 
-    __slots__ = ("advice", "entries", "extended", "profiled", "resource", "root", "whole")
+    __slots__ = ("_judge", "advice", "entries", "known", "resource", "root", "whole")
 
-    def __init__(self, resource: dict[str, Any], advice: bool = False) -> None:
+    def __init__(self, resource: dict[str, Any], known: Known, advice: bool = False) -> None:
+        self.known = known
+        """The profiles, extensions and value sets by which it is judged beside R4's own types."""
         self.root = resource
         """The resource that contains: what `#` in references means."""
         self.resource = resource
@@ -47,17 +54,30 @@ class Walk:
         """The outermost: a Bundle, whose entries references may name."""
         self.advice = advice
         """Whether warnings and advice are asked for ($validate)."""
-        self.extended = False
-        self.profiled = False
+        self._judge: Run | None = None
         self.entries: dict[str, Any] | None = None
+
+    @property
+    def judge(self) -> Run:
+        """What judges by profiles, made when it is first wanted."""
+        if self._judge is None:
+            from varde.fhir.validation.profiles.check import Run
+
+            self._judge = Run(self)
+        return self._judge
+
+    @property
+    def unknown(self) -> set[str]:
+        """Urls of definitions that were wanted and are not at hand."""
+        return self._judge.unknown if self._judge is not None else set()
 
     def context(self, focus: Node) -> Context:
         """What FHIRPath may ask for."""
-        from varde.fhir.validation.html import is_narrative
-
         return Context(
-            resource=_node(self.resource), root=_node(self.root), focus=focus, html=is_narrative, resolve=self.resolve
-        )
+            resource=_node(self.resource), root=_node(self.root), focus=focus, html=html_checks, resolve=self.resolve,
+            conforms=lambda node, url: self.judge.conforms(node, url),
+            member_of=lambda item, url: self.judge.member_of(item, url),
+        )  # fmt: skip
 
     def resolve(self, literal: str, context: Context | None = None) -> Node | None:
         """The contained resource or the entry of the Bundle that a reference names; None for what is elsewhere."""
