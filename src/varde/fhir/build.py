@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from varde.fhir import build_compartments, build_search, build_structure, build_summary
+from varde.fhir import build_compartments, build_search, build_structure, build_summary, valuesets
 
 _MODULES = (build_search, build_structure, build_compartments, build_summary)
 TARGET = Path(__file__).parent / "definitions"
@@ -35,7 +35,7 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in _MODULES)]
+    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in (*_MODULES, valuesets))]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return
     target.mkdir(parents=True, exist_ok=True)

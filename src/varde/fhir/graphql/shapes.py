@@ -1,17 +1,12 @@
-"""What elements R4's types have, as GraphQL needs them. Read from what `varde.fhir.build` made. Pure."""
+"""What elements R4's types have, as GraphQL needs them. Pure."""
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from functools import cache
+from typing import NamedTuple
 
-import orjson
-
+from varde.fhir import structure
 from varde.fhir.definitions import resource_types, search_parameters
-
-_FILE = Path(__file__).parent.parent / "definitions" / "structure.json"
-_ABSTRACT = frozenset({"Resource", "DomainResource", "Element", "BackboneElement"})
 
 
 class Member(NamedTuple):
@@ -24,28 +19,14 @@ class Member(NamedTuple):
     primitive: bool
 
 
-@lru_cache(maxsize=1)
-def _types() -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(_FILE.read_bytes())["types"]
-    return found
-
-
-def is_complex(kind: str) -> bool:
-    """Whether the type has members of its own."""
-    return kind in _types() and _types()[kind].get("kind") != "primitive-type"
-
-
 @cache
 def members(kind: str) -> tuple[Member, ...]:
     """The members of a type, choices written out (`valueQuantity`)."""
-    described = _types()[kind]
-    found: list[Member] = []
-    for element, one in described.get("members", described).items():
-        stem, choice = element.removesuffix("[x]"), element.endswith("[x]")
-        for datatype in one["types"]:
-            name = stem + datatype[0].upper() + datatype[1:] if choice else stem
-            found.append(Member(name, datatype, one["max"] != "1", not is_complex(datatype) and datatype != "Resource"))
-    return tuple(found)
+    return tuple(
+        Member(name, one.type, one.repeats, one.primitive)
+        for name, one in structure.members(kind).items()
+        if one.allowed
+    )
 
 
 @cache
