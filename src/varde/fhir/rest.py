@@ -35,6 +35,8 @@ _FHIR_JSON = "application/fhir+json; charset=utf-8"
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _NDJSON = ("application/fhir+ndjson", "application/ndjson", "ndjson")
 """What operations on data in bulk take and give (Bulk Data IG)."""
+_OF_OPERATIONS = (*_NDJSON, "application/graphql")
+"""Bodies that operations take beside JSON."""
 _ACCEPTED = ("application/fhir+json", "application/json", "*/*", "application/*", "json", "text/json")
 _log = structlog.get_logger("varde.fhir")
 
@@ -127,7 +129,7 @@ class FhirApplication:
                 raise BadRequest.of("the form is not valid UTF-8") from None
             method, segments, body = "GET", segments[:-1] or ["_all"], b""
         elif body:
-            _check_body_type(method, headers, _NDJSON if operation else ())
+            _check_body_type(method, headers, _OF_OPERATIONS if operation else ())
         if segments == ["_all"]:
             segments = []
             return await self._interactions.search_all(gate, Request("GET", [], query, headers, b""))
@@ -216,7 +218,7 @@ async def _send(send: Any, answer: Answer, head: bool, pretty: bool) -> None:
     if pretty and body:
         body = dump(parse_exact(body), indent=True)
     headers = list(_ALWAYS)
-    if body:
+    if body and "content-type" not in answer.headers:
         headers.append((b"content-type", _FHIR_JSON.encode()))
     headers.append((b"content-length", str(len(body)).encode()))
     headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]

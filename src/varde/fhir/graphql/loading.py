@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphql import GraphQLError, GraphQLResolveInfo
+from graphql import GraphQLError
 
 from varde.fhir.definitions import is_type, search_parameters
 from varde.fhir.errors import BadRequest
@@ -115,18 +115,14 @@ class Loader:
         parts = literal.removeprefix(f"{self._base}/").split("/")
         return (parts[0], parts[1]) if len(parts) in {2, 4} and is_type(parts[0]) and is_id(parts[1]) else None
 
-    def contained(self, identifier: str, info: GraphQLResolveInfo) -> dict[str, Any] | None:
-        """The contained resource that a `#id` names, in whichever resource of the path holds one."""
-        for one in self._holders(info):
-            for inner in one.get("contained") or ():
-                if isinstance(inner, dict) and inner.get("id") == identifier:
-                    return inner
-        return None
-
-    def _holders(self, info: GraphQLResolveInfo) -> list[dict[str, Any]]:
-        """Resources at hand that contain others. Ids of contained resources are told apart by where they stand."""
+    def contained(self, identifier: str, reference: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The contained resource that a `#id` names: of the resource in which that very reference stands."""
         done = (future for future in self._known.values() if future.done() and not future.exception())
-        return [one for future in done if (one := future.result()) is not None and "contained" in one]
+        for one in (future.result() for future in done):
+            if one is not None and "contained" in one and _stands_in(one, reference):
+                inner = (i for i in one["contained"] if isinstance(i, dict))
+                return next((i for i in inner if i.get("id") == identifier), None)
+        return None
 
     # Searches.
 
@@ -217,6 +213,13 @@ class Loader:
             page_key = page.next
             if page_key is None or all(len(some) >= limit for some in found.values()):
                 return {one: some[:limit] for one, some in found.items()}
+
+
+def _stands_in(holder: Any, wanted: Any) -> bool:
+    if holder is wanted:
+        return True
+    inner = holder.values() if isinstance(holder, dict) else holder if isinstance(holder, list) else ()
+    return any(_stands_in(one, wanted) for one in inner)
 
 
 def _fail(futures: Any, error: Exception) -> None:

@@ -15,6 +15,7 @@ from varde.fhir.graphql.loading import Loader
 from varde.fhir.graphql.shapes import Member
 from varde.fhir.store import ABSENT
 
+Info = GraphQLResolveInfo[Any]
 Resolver = Callable[..., Any]
 _OWN = frozenset({"_offset", "_count", "fhirpath"})
 
@@ -22,7 +23,7 @@ _OWN = frozenset({"_offset", "_count", "fhirpath"})
 def list_of(kind: str, member: Member) -> Resolver:
     """An element that repeats, narrowed by its arguments."""
 
-    def resolve(source: Mapping[str, Any], info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    def resolve(source: Mapping[str, Any], info: Info, **arguments: Any) -> Any:
         found = source.get(member.name)
         if not isinstance(found, list) or not arguments:
             return found
@@ -48,13 +49,13 @@ def _has(value: Any, wanted: str) -> bool:
 def slice_of(kind: str) -> Resolver:
     """What the path of @slice gives for an element."""
 
-    def resolve(source: Mapping[str, Any], info: GraphQLResolveInfo, *, fhirpath: str) -> str | None:
+    def resolve(source: Mapping[str, Any], info: Info, *, fhirpath: str) -> str | None:
         return None if fhirpath.strip() == "$index" else paths.text(source, kind, fhirpath)
 
     return resolve
 
 
-def _loader(info: GraphQLResolveInfo) -> Loader:
+def _loader(info: Info) -> Loader:
     loader: Loader = info.context
     return loader
 
@@ -62,7 +63,7 @@ def _loader(info: GraphQLResolveInfo) -> Loader:
 def read(resource_type: str) -> Resolver:
     """`Patient(id:)`."""
 
-    async def resolve(source: Any, info: GraphQLResolveInfo, *, id: str) -> Any:  # noqa: A002 the argument's name
+    async def resolve(source: Any, info: Info, *, id: str) -> Any:  # noqa: A002 the argument's name
         found = await _loader(info).resource(resource_type, id)
         if found is None:
             raise GraphQLError(ABSENT)
@@ -73,7 +74,7 @@ def read(resource_type: str) -> Resolver:
 
 async def resource_of_reference(
     source: Mapping[str, Any],
-    info: GraphQLResolveInfo,
+    info: Info,
     *,
     optional: bool = False,
     type: str | None = None,  # noqa: A002
@@ -83,7 +84,7 @@ async def resource_of_reference(
     loader = _loader(info)
     found = None
     if isinstance(literal, str) and literal.startswith("#"):
-        found = loader.contained(literal[1:], info)
+        found = loader.contained(literal[1:], source)
     elif isinstance(literal, str):
         named = loader.local(literal)
         if named is not None:
@@ -100,7 +101,7 @@ async def resource_of_reference(
 def search_list(resource_type: str) -> Resolver:
     """`PatientList(…)`."""
 
-    async def resolve(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    async def resolve(source: Any, info: Info, **arguments: Any) -> Any:
         return (await _loader(info).search(resource_type, _query(arguments))).resources
 
     return resolve
@@ -109,7 +110,7 @@ def search_list(resource_type: str) -> Resolver:
 def search_connection(resource_type: str) -> Resolver:
     """`PatientConnection(…)`."""
 
-    async def resolve(source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    async def resolve(source: Any, info: Info, **arguments: Any) -> Any:
         return (await _loader(info).search(resource_type, _query(arguments))).connection()
 
     return resolve
@@ -118,7 +119,7 @@ def search_connection(resource_type: str) -> Resolver:
 def reverse_list(resource_type: str) -> Resolver:
     """`ObservationList(_reference:, …)` on a resource that it refers to."""
 
-    async def resolve(source: Mapping[str, Any], info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    async def resolve(source: Mapping[str, Any], info: Info, **arguments: Any) -> Any:
         code = str(arguments.pop("_reference"))
         return await _loader(info).referring(resource_type, code, source, _query(arguments))
 
@@ -128,7 +129,7 @@ def reverse_list(resource_type: str) -> Resolver:
 def reverse_connection(resource_type: str) -> Resolver:
     """`ObservationConnection(_reference:, …)` on a resource that it refers to."""
 
-    async def resolve(source: Mapping[str, Any], info: GraphQLResolveInfo, **arguments: Any) -> Any:
+    async def resolve(source: Mapping[str, Any], info: Info, **arguments: Any) -> Any:
         code = str(arguments.pop("_reference"))
         query = [(code, f"{source['resourceType']}/{source['id']}"), *_query(arguments)]
         return (await _loader(info).search(resource_type, query, reference=code)).connection()

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from varde.fhir import structure
 from varde.fhir.definitions import resource_types, search_parameters
 
+_ANYTHING = 100
+"""Targets of a parameter that may refer to every type."""
+
 
 class Member(NamedTuple):
     """One JSON name of a type and what stands there."""
@@ -31,13 +34,16 @@ def members(kind: str) -> tuple[Member, ...]:
 
 @cache
 def reverse(resource_type: str) -> dict[str, tuple[str, ...]]:
-    """By type that can refer to this one: the codes of its reference parameters that may."""
+    """By type that can refer to this one: the codes of its reference parameters that may. Parameters that refer to
+    anything at all are left out: with them every type would refer to every other, and the schema be tenfold."""
     found: dict[str, tuple[str, ...]] = {}
     for name in resource_types():
         codes = [
             code
             for code, parameter in search_parameters(name).items()
-            if parameter.kind == "reference" and resource_type in parameter.targets
+            if parameter.kind == "reference"
+            and resource_type in parameter.targets
+            and len(parameter.targets) < _ANYTHING
         ]
         if codes:
             found[name] = tuple(codes)

@@ -138,7 +138,7 @@ class _Shaper:
         _put(made, key, self._value(nodes, value), several=several and not alone, spread=several)
 
     def _name(self, directive: DirectiveNode, value: Any, place: int) -> str:
-        node = directive.arguments[0].value
+        node = (directive.arguments or ())[0].value
         path = (
             node.value
             if isinstance(node, StringValueNode)
