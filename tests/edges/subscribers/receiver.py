@@ -85,9 +85,7 @@ def numbers(bundle: dict[str, Any]) -> list[int]:
 
 
 def focuses(bundle: dict[str, Any]) -> list[str | None]:
-    return [
-        "/".join(one["focus"]["reference"].split("/")[-2:]) if "focus" in one else None for one in events(bundle)
-    ]
+    return ["/".join(one["focus"]["reference"].split("/")[-2:]) if "focus" in one else None for one in events(bundle)]
 
 
 @dataclass

@@ -19,7 +19,9 @@ from varde.edges.subscribers.addresses import Allowed, NotAllowed, Pinned, pool
 PRODUCTION = Allowed(["ehr.example.no", "*.helse.example.no"], ["10.20.0.0/16", "fd00:20::/32"])
 
 
-@pytest.mark.parametrize("url", ["https://ehr.example.no/x", "https://EHR.example.no:8443/x?y=z", "https://a.b.helse.example.no/"])
+@pytest.mark.parametrize(
+    "url", ["https://ehr.example.no/x", "https://EHR.example.no:8443/x?y=z", "https://a.b.helse.example.no/"]
+)
 def test_hosts_of_the_settings(url: str) -> None:
     PRODUCTION.judge(url)
 

@@ -42,9 +42,7 @@ async def test_it_becomes_active_after_the_handshake_and_is_told(house: House, h
     assert len(event.bundle["entry"]) == 1, "id-only carries no resources"
 
 
-async def test_the_signature_binds_body_time_name_and_address(
-    house: House, hook: Receiver, clock: SetClock
-) -> None:
+async def test_the_signature_binds_body_time_name_and_address(house: House, hook: Receiver, clock: SetClock) -> None:
     made = await house.subscribe(subscription("Observation", f"{hook.base}/a"))
     await house.settle()
     (handshake,) = hook.got
@@ -101,7 +99,9 @@ async def test_conditions_on_the_version_before(house: House, hook: Receiver) ->
 
 
 async def test_filters_narrow_a_topic(house: House, hook: Receiver) -> None:
-    await house.subscribe(subscription("Observation", hook.base, filters=["Observation?patient=Patient/p1", "status=final"]))
+    await house.subscribe(
+        subscription("Observation", hook.base, filters=["Observation?patient=Patient/p1", "status=final"])
+    )
     await house.settle()
     await house.write(observation("o1", "final"), observation("o2", "final", "p2"), observation("o3"))
     await house.settle()
@@ -153,7 +153,9 @@ async def test_growing_waits_then_given_up_then_told_and_sent_again_by_an_operat
 
     async with house.database.transaction() as connection:
         (letter,) = await dead.page(connection)
-        await dead.retry(connection, letter.kind, letter.id, actor="operator", reason="they are up again", now=clock.now())
+        await dead.retry(
+            connection, letter.kind, letter.id, actor="operator", reason="they are up again", now=clock.now()
+        )
     hook.answer = lambda notification: (200, b"")
     await house.settle()
     assert await house.status(made) == ("active", None)
@@ -276,7 +278,9 @@ async def test_what_cannot_be_served_is_refused(house: House, wish: dict[str, ob
 
 
 async def test_r4_criteria_with_a_payload_are_an_update_at_the_subscriber(house: House, hook: Receiver) -> None:
-    made = await house.subscribe(subscription("Observation?code=http://loinc.org|718-7", f"{hook.base}/r4/", content=None))
+    made = await house.subscribe(
+        subscription("Observation?code=http://loinc.org|718-7", f"{hook.base}/r4/", content=None)
+    )
     await house.settle()
     assert await house.status(made) == ("active", None), "R4 has no handshake"
     await house.write(observation("o1"))

@@ -100,7 +100,13 @@ async def test_a_subscription_is_its_makers_alone(house: House, hook: Receiver) 
                      f"Subscription/{made}/$get-ws-binding-token", f"Subscription/{made}/_history/1"):  # fmt: skip
             answer = await other.get(path)
             assert (answer.status_code, answer.json()) == (404, missing.json()), path
-        for path in ("Subscription", "?_type=Subscription", "Subscription/_history", "_history", "Subscription/$status"):
+        for path in (
+            "Subscription",
+            "?_type=Subscription",
+            "Subscription/_history",
+            "_history",
+            "Subscription/$status",
+        ):
             answer = await other.get(path)
             assert made not in answer.text and "secret" not in answer.text, path
         assert (await other.get("Subscription?_total=accurate")).json()["total"] == 0

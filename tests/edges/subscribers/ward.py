@@ -111,9 +111,7 @@ class House:
         self.registry = Registry(self.access, {"ehr": "system/*.cruds", "other": "system/*.cruds"})
         self.subscribers = Subscribers(self.access, self.registry.now)
         self.tokens = DemoTokens(folder, clock)
-        self.delivery = Delivery(
-            self.store, clock, self.subscribers.gate_of, self.access.for_system("subscriptions")
-        )
+        self.delivery = Delivery(self.store, clock, self.subscribers.gate_of, self.access.for_system("subscriptions"))
         self.hooks = WebHooks(
             database, clock, BASE, self.subscribers.gate_of, self.allowed, self.signer, pool(self.allowed)
         )
@@ -171,7 +169,8 @@ class House:
             return list(
                 await connection.fetch(
                     "select e.* from subscription_event e join subscription s on s.rid = e.subscription"
-                    " where s.id = $1 order by number", identifier,
+                    " where s.id = $1 order by number",
+                    identifier,
                 )  # fmt: skip
             )
 
