@@ -26,6 +26,7 @@ from varde.edges.subscribers.sockets import PATH as SOCKETS
 from varde.fhir.capability import capability_statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
+from varde.fhir.proxy import Proxied
 from varde.fhir.rest import FhirApplication
 from varde.health import Health
 from varde.observe import Requests, configure_logging
@@ -111,7 +112,9 @@ class Varde:
             _always(capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered)),
             _always(smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"])),
             offered,
-            house.subscriptions.documents(),
+            origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],
+            proxied=Proxied(f"{base}/fhir") if self._settings.forwarded_trusted else None,
+            documents=house.subscriptions.documents(),
         )
         self._sockets = house.subscriptions.sockets()
         self._health = Health(house)

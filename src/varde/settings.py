@@ -36,6 +36,13 @@ class Settings(BaseSettings):
     """Address that users and clients see, without a slash at its end. None: http://host:port. Tokens, links
     and redirects are built from it, never from the Host header."""
 
+    forwarded_trusted: bool = False
+    """Whether links of the FHIR API follow X-Forwarded-Host, -Proto and -Prefix: only behind a proxy that sets or
+    removes all three. Tokens and redirects keep to `public_base`."""
+    fhir_origins: str = "*"
+    """Web pages whose scripts may use the FHIR API from a browser: origins with commas between, `*` for all (the API
+    knows bearer tokens only, never cookies), empty for none."""
+
     database_connections: int = Field(default=8, ge=1, le=200)
     """Connections per process."""
 

@@ -6,7 +6,7 @@ The SQL of writing is `write.py`'s; what is written on a condition is in `condit
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,17 +15,19 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import is_type, type_name, type_number
-from varde.fhir.errors import BadRequest, Conflict, Forbidden, NotFound, PreconditionFailed, Unprocessable
+from varde.fhir.errors import BadRequest, Forbidden, NotFound, Overtaken, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.keys import bucket_of, new_id, resource_key
-from varde.fhir.model import ProjectedRow, Stored, Written
+from varde.fhir.model import ANY_VERSION, ProjectedRow, Stored, Written
 from varde.fhir.reading import ABSENT, SELECT, Reading, stored
 from varde.fhir.validate import validate
 from varde.fhir.write import NewVersion, prepare, write
 
 Resource = Mapping[str, Any] | bytes
 _Result = TypeVar("_Result")
-_ATTEMPTS = 3
+ATTEMPTS = 8
+"""Tries of a write that others overtake."""
+RETRIED = (Overtaken, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _ID = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.")
 
 
@@ -58,18 +60,16 @@ class Writing(Reading):
                 yield own
 
     async def retried(self, connection: Any | None, work: Callable[[Any], Awaitable[_Result]]) -> _Result:
-        """`work` in the caller's transaction, or in one of its own: then tried again when two writers created the
-        same id at once, since the later one now finds it. Raises Conflict when that goes on."""
+        """`work` in the caller's transaction, or in one of its own: then tried again when others were in the way
+        (two writers created the same id at once; what a condition named was changed). Raises Overtaken when that
+        goes on."""
         if connection is not None:
             return await work(connection)
-        for attempt in range(_ATTEMPTS):
-            try:
+        for _ in range(ATTEMPTS):
+            with suppress(*RETRIED):
                 async with self.database.transaction() as own:
                     return await work(own)
-            except Conflict:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
+        raise Overtaken.of("other writers were in the way every time; try again")
 
     async def update(
         self,
@@ -153,21 +153,29 @@ class Writing(Reading):
         if_match: int | None = None,
         upsert: bool = True,
         connection: Any = None,
-    ) -> None:
-        """Delete a resource; its history stays. Deleting what is not there is no error (R4 3.1.0.7), except
-        without `upsert`: then it is NotFound, as is what may not be seen.
+    ) -> int | None:
+        """Delete a resource; its history stays. The version that says so, None when it was not there: that is no
+        error (R4 3.1.0.7), except without `upsert`: then it is NotFound, as is what may not be seen.
 
         Raises PreconditionFailed when `if_match` is not the current version, NotFound, Forbidden.
         """
         await self.allow(gate, Interaction.DELETE, resource_type)
-        async with self.within(connection) as own:
-            await self._delete(gate, own, resource_type, [resource_id], if_match, upsert=upsert)
 
-    async def hold(self, connection: Any, references: Sequence[str]) -> None:
+        async def work(own: Any) -> int | None:
+            deleted = await self._delete(gate, own, resource_type, [resource_id], if_match, upsert=upsert)
+            return deleted[0].version if deleted else None
+
+        return await self.retried(connection, work)
+
+    async def hold(self, connection: Any, references: Sequence[str]) -> dict[str, int]:
         """Lock the rows of `references` ("Type/id") in the order of their keys, so that transactions which
-        write the same resources wait for one another and never deadlock."""
-        keys = sorted({resource_key(*reference.split("/", 1)) for reference in references})
-        await connection.execute("select 1 from resource where rid = any($1::bigint[]) order by rid for update", keys)
+        write the same resources wait for one another and never deadlock. Their versions, of those not deleted."""
+        by_key = {resource_key(*reference.split("/", 1)): reference for reference in references}
+        rows = await connection.fetch(
+            "select rid, version, deleted from resource where rid = any($1::bigint[]) order by rid for update",
+            sorted(by_key),
+        )
+        return {by_key[row["rid"]]: row["version"] for row in rows if not row["deleted"]}
 
     async def _lock(self, gate: Gate, connection: Any, rids: Sequence[int]) -> dict[int, Any]:
         """The current rows of `rids`, locked in key order, with whether the gate lets them be changed."""
@@ -176,8 +184,9 @@ class Writing(Reading):
         predicate = gate.write_predicate("r", "*", parameters)
         readable = gate.predicate("r", None, parameters)
         rows = await connection.fetch(
-            f"select {SELECT}, r.date, r.bucket, r.security, ({predicate}) as writable, ({readable}) as visible"
-            f" from resource r where r.rid = any({keys}::bigint[]) order by r.rid for update of r",
+            f"select {SELECT}, r.date, r.bucket, r.security, r.indexed, ({predicate}) as writable,"
+            f" ({readable}) as visible from resource r where r.rid = any({keys}::bigint[])"
+            " order by r.rid for update of r",
             *parameters.values,
         )
         return {row["rid"]: row for row in rows}
@@ -193,6 +202,8 @@ class Writing(Reading):
         upsert: bool | Collection[str] = True,
         skip_same: bool = False,
     ) -> list[Written]:
+        if self.custom.due:
+            await self.custom.refresh(connection)
         now = self.clock.now()
         every: list[NewVersion] = []
         given: list[int] = []
@@ -218,8 +229,7 @@ class Writing(Reading):
                 version.follow(row)
             elif item.id is not None and not _may_be_new(f"{version.type}/{version.id}", upsert):
                 await self._refuse(gate, interaction, version.type, [version.id], [])
-            if item.if_match is not None and (row is None or row["deleted"] or row["version"] != item.if_match):
-                raise PreconditionFailed.of("If-Match names another version than the current one")
+            check_version(row, item.if_match)
         versions = [version for version in every if version.rid not in same] if same else every
         if not versions:
             return list(same.values())
@@ -235,7 +245,7 @@ class Writing(Reading):
             # In key order, so that writers of the same new resources wait for one another and never deadlock.
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now)
         except asyncpg.UniqueViolationError:
-            raise Conflict.of("another writer created the resource at the same time") from None
+            raise Overtaken.of("another writer created the resource at the same time") from None
         await self._project(gate, connection, versions)
         await self._project_adopted(connection, adopted)
         await self._record(gate, connection, versions, interaction)
@@ -301,7 +311,7 @@ class Writing(Reading):
         if_match: int | None,
         *,
         upsert: bool = True,
-    ) -> int:
+    ) -> list[NewVersion]:
         rows = await self._lock(gate, connection, [resource_key(resource_type, i) for i in ids])
         versions: list[NewVersion] = []
         for identifier in ids:
@@ -310,8 +320,7 @@ class Writing(Reading):
                 await self._may_change(gate, row, resource_type, identifier, Interaction.DELETE)
             elif not upsert:
                 await self._refuse(gate, Interaction.DELETE, resource_type, [identifier], [])
-            if if_match is not None and (row is None or row["deleted"] or row["version"] != if_match):
-                raise PreconditionFailed.of("If-Match names another version than the current one")
+            check_version(row, if_match)
             if row is None or row["deleted"]:
                 continue
             version = NewVersion(resource_type, identifier, 1, None, None)
@@ -322,7 +331,7 @@ class Writing(Reading):
             await write(connection, sorted(versions, key=lambda version: version.rid), self.clock.now())
             await self._project(gate, connection, versions)
             await self._record(gate, connection, versions, Interaction.DELETE)
-        return len(versions)
+        return versions
 
     async def _project(self, gate: Gate, connection: Any, versions: Sequence[NewVersion]) -> None:
         for projection in self.projections:
@@ -386,6 +395,16 @@ def type_of(parsed: Mapping[str, Any]) -> str:
 def is_id(identifier: object) -> bool:
     """Whether it has the form of a resource id."""
     return isinstance(identifier, str) and 1 <= len(identifier) <= 64 and set(identifier) <= _ID
+
+
+def check_version(row: Any, wanted: int | None) -> None:
+    """Raise PreconditionFailed unless the current row (None: there is none) is the version that a write expects;
+    `wanted` may be ANY_VERSION or NO_VERSION."""
+    current = 0 if row is None or row["deleted"] else row["version"]
+    if wanted is not None and not (current > 0 if wanted == ANY_VERSION else current == wanted):
+        raise PreconditionFailed.of(
+            "If-Match names another version than the current one" if wanted else "the resource is there already"
+        )
 
 
 def check_id(identifier: object) -> None:

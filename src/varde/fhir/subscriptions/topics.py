@@ -92,6 +92,7 @@ def declared_topics() -> dict[str, Any]:
     return {
         "extension": [{"url": TOPIC_CANONICAL, "valueUri": topic.url} for topic in every_topic()],
         "supportedProfile": [PROFILE],
+        "updateCreate": False,  # an id that is free would tell of others' subscriptions
     }
 
 
