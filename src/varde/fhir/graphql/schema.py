@@ -5,6 +5,7 @@ What fields give is `resolving.py`'s.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
@@ -35,6 +36,7 @@ from varde.fhir.definitions import resource_types, search_parameters
 from varde.fhir.graphql import resolving
 from varde.fhir.graphql.shapes import Member, members, reverse, type_of_name
 
+_NAME = re.compile(r"[A-Za-z_][0-9A-Za-z_]*", re.ASCII)
 SLICE = "_slice"
 """A field that `shaping.py` adds where @slice is asked for."""
 _RESULT = ("_count", "_sort", "_total", "_cursor")
@@ -82,8 +84,8 @@ def _argument(description: str, kind: Any = GraphQLString) -> GraphQLArgument:
 @cache
 def _search_arguments(resource_type: str) -> dict[str, GraphQLArgument]:
     """Arguments of a search: parameters with "_" for "-", each once or, for several that must all hold, as a list."""
-    codes = [*(code for code, p in search_parameters(resource_type).items() if p.kind != "special"), *_RESULT]
-    return {code.replace("-", "_"): GraphQLArgument(GraphQLList(SEARCH_VALUE)) for code in codes}
+    names = [*(code.replace("-", "_") for code in search_parameters(resource_type)), *_RESULT]
+    return {name: GraphQLArgument(GraphQLList(SEARCH_VALUE)) for name in names if _NAME.fullmatch(name)}
 
 
 @cache

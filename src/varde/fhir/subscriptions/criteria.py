@@ -1,7 +1,7 @@
 """Search criteria held against one resource in memory, by the same parser and the same search values as a search.
 
 What needs other resources (chains, _has, _list) or is not indexed is refused when the subscription is made, never
-passed over. Pure. `tests/fhir/subscriptions/test_criteria.py` holds it against the search's own SQL.
+passed over. How one value is compared is `comparing.py`'s. Pure.
 """
 
 from __future__ import annotations
@@ -13,24 +13,17 @@ from typing import Any
 
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import BadRequest
-from varde.fhir.keys import resource_key, text_key
-from varde.fhir.rows import IndexRows
+from varde.fhir.rows import IndexRows, inside_key
+from varde.fhir.search.ages import is_age
 from varde.fhir.search.composite import keys_of, qualified, token_place
-from varde.fhir.search.dates import date_range
 from varde.fhir.search.extract import extract
-from varde.fhir.search.fold import fold
-from varde.fhir.search.parse import Condition, parse, split_values, unescape
-from varde.fhir.search.values import (
-    clipped,
-    identifier_target,
-    number_range,
-    reference_target,
-    system_key,
-    text_parameter,
-    type_parameter,
-)
+from varde.fhir.search.names import split_values, unescape
+from varde.fhir.search.parse import parse
+from varde.fhir.search.query import Condition
+from varde.fhir.search.values import clipped, identifier_parameter, system_key, text_parameter, type_parameter
+from varde.fhir.subscriptions import comparing
+from varde.fhir.subscriptions.comparing import Compare, Row
 
-Row = tuple[Any, ...]
 Test = Callable[["Facts"], bool]
 Handle = tuple[str, int, Any]
 """Something that must stand among a resource's search values: ("token", parameter, code), ("reference", parameter,
@@ -38,11 +31,10 @@ target), ("id", 0, id)."""
 _MEMBERS = {"token": "tokens", "reference": "references", "string": "strings", "date": "dates",
             "number": "quantities", "quantity": "quantities", "uri": "uris"}  # fmt: skip
 _MODIFIERS: dict[str, set[str | None]] = {
-    "string": {None, "exact", "contains", "text", "missing"}, "token": {None, "not", "text", "of-type", "missing"},
+    "string": {None, "exact", "contains", "missing"}, "token": {None, "not", "text", "of-type", "missing"},
     "reference": {None, "identifier", "missing"}, "date": {None, "missing"}, "number": {None, "missing"},
-    "quantity": {None, "missing"}, "uri": {None, "above", "below", "contains", "missing"}, "composite": {None},
+    "quantity": {None, "missing"}, "uri": {None, "above", "below", "missing"}, "composite": {None},
 }  # fmt: skip
-_PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
 
 
 class Facts:
@@ -63,6 +55,9 @@ class Facts:
         for member in ("tokens", "references", "strings", "dates", "quantities", "uris"):
             for row in getattr(self.rows, member):
                 found.setdefault((member, row[0]), []).append(row)
+        for param, name in self.rows.inside:
+            key = inside_key(self.type, str(self.resource.get("id")), name)
+            found.setdefault(("references", param), []).append((param, key, None, "k"))
         return found
 
     def of(self, member: str, keys: tuple[int, ...]) -> list[Row]:
@@ -108,8 +103,8 @@ def split(criteria: str) -> tuple[str, str]:
 def compile_criteria(resource_type: str, query: str) -> Criteria:
     """The query as tests. Raises BadRequest for what cannot be understood or not be held against one resource."""
     search = parse(resource_type, query)
-    if search.lists or search.shaped or search.updated:
-        raise BadRequest.of("criteria ask for what a resource holds: no _list, _lastUpdated, sorting or including")
+    if search.shaped or search.updated:
+        raise BadRequest.of("criteria ask for what a resource holds: no _lastUpdated, no sorting or including")
     tests: list[Test] = []
     handles: list[frozenset[Handle]] = []
     codes: set[str] = set()
@@ -136,7 +131,8 @@ def _named(wanted: frozenset[str]) -> Test:
 
 def _test(condition: Condition) -> tuple[Test, frozenset[Handle] | None]:
     parameter, modifier = condition.parameter, condition.modifier
-    if modifier not in _MODIFIERS[parameter.kind] or parameter.code in {"_id", "_lastUpdated"}:
+    unfit = parameter.code in {"_id", "_lastUpdated"} or is_age(parameter) or condition.codes is not None
+    if unfit or modifier not in _MODIFIERS[parameter.kind]:
         raise BadRequest.of(f"criteria cannot ask by '{parameter.code}' in this way", code="not-supported")
     if modifier == "missing":
         return _missing(condition), None
@@ -144,15 +140,14 @@ def _test(condition: Condition) -> tuple[Test, frozenset[Handle] | None]:
         return _any([_composite(condition, value) for value in condition.values]), None
     member, keys = _MEMBERS[parameter.kind], parameter.keys
     if modifier == "text":
-        return _over("strings", tuple(map(text_parameter, keys)) if parameter.kind == "token" else keys, [
-            _prefix_of(fold(unescape(v))) if parameter.kind == "token" else _holds(fold(unescape(v)))
-            for v in condition.values
-        ]), None  # fmt: skip
+        return _over("strings", tuple(map(text_parameter, keys)), list(map(comparing.text, condition.values))), None
     if modifier == "of-type":
-        keys = tuple(map(type_parameter, keys))
-        return _over(member, keys, [_of_type(value) for value in condition.values]), None
-    make = _MAKERS[parameter.kind]
-    test = _over(member, keys, [make(value, modifier, condition) for value in condition.values])
+        return _over(member, tuple(map(type_parameter, keys)), list(map(comparing.of_type, condition.values))), None
+    if modifier == "identifier":
+        tests = [comparing.token(value, None, parameter) for value in condition.values]
+        return _over("tokens", tuple(map(identifier_parameter, keys)), tests), None
+    make = comparing.MAKERS[parameter.kind]
+    test = _over(member, keys, [make(value, modifier, parameter) for value in condition.values])
     if modifier == "not":
         return (lambda facts: not test(facts)), None
     return test, _handles(condition) if modifier is None else None
@@ -162,7 +157,7 @@ def _any(tests: list[Test]) -> Test:
     return lambda facts: any(test(facts) for test in tests)
 
 
-def _over(member: str, keys: tuple[int, ...], compares: list[Callable[[Row], bool]]) -> Test:
+def _over(member: str, keys: tuple[int, ...], compares: list[Compare]) -> Test:
     """Some row of the parameter passes some comparison."""
     if len(compares) == 1:
         (one,) = compares
@@ -180,7 +175,8 @@ def _handles(condition: Condition) -> frozenset[Handle] | None:
                 return None
             found |= {("token", key, clipped(unescape(code))) for key in parameter.keys}
         elif parameter.kind == "reference":
-            found |= {("reference", key, target) for key in parameter.keys for target in _targets(value, condition)}
+            targets = comparing.targets(value, parameter)
+            found |= {("reference", key, target) for key in parameter.keys for target in targets}
         else:
             return None
     return frozenset(found)
@@ -192,136 +188,6 @@ def _missing(condition: Condition) -> Test:
     texts = tuple(map(text_parameter, keys))
     token = parameter.kind == "token"
     return lambda facts: missing is not bool(facts.of(member, keys) or (token and facts.of("strings", texts)))
-
-
-def _token(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    parts = split_values(text, "|")
-    if len(parts) > 2:
-        raise BadRequest.of("a token is written code, system|code, |code or system|")
-    if len(parts) == 1:
-        code = clipped(unescape(parts[0]))
-        return lambda row: row[2] == code
-    system = system_key(unescape(parts[0]))
-    if not parts[1]:
-        return lambda row: row[1] == system
-    both = (system, clipped(unescape(parts[1])))
-    return lambda row: (row[1], row[2]) == both
-
-
-def _of_type(text: str) -> Callable[[Row], bool]:
-    parts = split_values(text, "|")
-    if len(parts) != 3 or not parts[2]:
-        raise BadRequest.of(":of-type is written system|code|value")
-    both = (system_key(unescape(parts[0])), clipped(f"{unescape(parts[1])}|{unescape(parts[2])}"))
-    return lambda row: (row[1], row[2]) == both
-
-
-def _targets(text: str, condition: Condition) -> list[int]:
-    wanted = unescape(text)
-    if "/" in wanted or ":" in wanted:
-        return [reference_target(wanted)[0], text_key(wanted)]
-    return [resource_key(t, wanted) for t in condition.parameter.targets if is_type(t)]
-
-
-def _reference(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    if modifier == "identifier":
-        system, _, value = unescape(text).rpartition("|")
-        key = identifier_target(system, value)
-        return lambda row: row[1] == key and row[3] == "i"
-    keys = frozenset(_targets(text, condition))
-    return lambda row: row[1] in keys
-
-
-def _prefix_of(start: str) -> Callable[[Row], bool]:
-    return lambda row: row[1].startswith(start)
-
-
-def _holds(part: str) -> Callable[[Row], bool]:
-    return lambda row: part in row[1]
-
-
-def _string(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    wanted = unescape(text)
-    if modifier == "exact":
-        both = (fold(wanted), wanted[:500])
-        return lambda row: (row[1], row[2]) == both
-    return _holds(fold(wanted)) if modifier == "contains" else _prefix_of(fold(wanted))
-
-
-def _uri(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    wanted = clipped(unescape(text))
-    if modifier == "below":
-        return _prefix_of(wanted)
-    if modifier == "contains":
-        return _holds(wanted)
-    if modifier == "above":
-        return lambda row: wanted.startswith(row[1])
-    return lambda row: row[1] == wanted
-
-
-def _prefix(text: str) -> tuple[str, str]:
-    if text[:2] == "ap":
-        raise BadRequest.of("criteria do not ask for what is near", code="not-supported")
-    return (text[:2], text[2:]) if text[:2] in _PREFIXES else ("eq", text)
-
-
-def _date(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    prefix, rest = _prefix(text)
-    try:
-        a, b = date_range(rest if " " not in rest[10:] else rest[:10] + rest[10:].replace(" ", "+"))
-    except (ValueError, OverflowError):
-        raise BadRequest.of("not a FHIR date") from None
-    tests: dict[str, Callable[[Row], bool]] = {
-        "eq": lambda row: row[1] >= a and row[2] <= b,
-        "ne": lambda row: row[1] < a or row[2] > b,
-        "le": lambda row: row[1] < b,
-        "gt": lambda row: row[2] > b,
-        "sa": lambda row: row[1] >= b,
-        "ge": lambda row: row[2] > a,
-        "lt": lambda row: row[1] < a,
-        "eb": lambda row: row[2] <= a,
-    }
-    return tests[prefix]
-
-
-def _figures(text: str) -> Callable[[Row], bool]:
-    prefix, rest = _prefix(text)
-    try:
-        low, high = number_range(rest)
-        at = float(rest)
-    except (ValueError, OverflowError):
-        raise BadRequest.of("not a number") from None
-    tests: dict[str, Callable[[Row], bool]] = {
-        "eq": lambda row: row[1] >= low and row[2] < high,
-        "ne": lambda row: not (row[1] >= low and row[2] < high),
-        "gt": lambda row: row[2] > at,
-        "ge": lambda row: row[2] >= at,
-        "lt": lambda row: row[1] < at,
-        "le": lambda row: row[1] <= at,
-        "sa": lambda row: row[1] > at,
-        "eb": lambda row: row[2] < at,
-    }
-    return tests[prefix]
-
-
-def _number(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    return _figures(text)
-
-
-def _quantity(text: str, modifier: str | None, condition: Condition) -> Callable[[Row], bool]:
-    parts = split_values(text, "|")
-    if len(parts) not in {1, 3}:
-        raise BadRequest.of("a quantity is written number or number|system|code")
-    figures = _figures(parts[0])
-    code = unescape(parts[2]) if len(parts) == 3 and parts[2] else None
-    system = system_key(unescape(parts[1])) if code is not None and parts[1] else None
-    return lambda row: figures(row) and (code is None or row[4] == code) and (system is None or row[3] == system)
-
-
-_MAKERS: dict[str, Callable[[str, str | None, Condition], Callable[[Row], bool]]] = {
-    "token": _token, "reference": _reference, "string": _string, "uri": _uri, "date": _date, "number": _number,
-    "quantity": _quantity,
-}  # fmt: skip
 
 
 def _composite(condition: Condition, text: str) -> Test:
@@ -340,6 +206,6 @@ def _composite(condition: Condition, text: str) -> Test:
     tests = []
     for number, component in enumerate(components):
         if number != place:
-            compare = _MAKERS[component["kind"]](parts[number], None, condition)
+            compare = comparing.MAKERS[component["kind"]](parts[number], None, comparing.part_of(parameter, number))
             tests.append(_over(_MEMBERS[component["kind"]], tuple(keys_of(parameter, number, code)), [compare]))
     return lambda facts: all(test(facts) for test in tests)
