@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
-from varde.fhir import bundle, rendering
+from varde.fhir import bundle, rendering, splice
 from varde.fhir.compartments import compartments
 from varde.fhir.conditional import MAXIMUM_DELETED
 from varde.fhir.definitions import is_type
@@ -85,7 +85,7 @@ class Interactions:
             return await self._search(gate, request, [kind])
         if request.method == "POST":
             return await self._create(gate, request, kind)
-        condition = urlencode([(n, v) for n, v in request.query if n not in _SHAPING])
+        condition = _condition(request)
         if request.method == "PUT":
             written = await self.store.conditional_update(
                 gate, kind, condition, request.body, if_match=expected_version(request.headers),
@@ -132,11 +132,13 @@ class Interactions:
         return rendering.deleted(request, version)
 
     async def _create(self, gate: Gate, request: Request, kind: str) -> Answer:
+        """A condition may also stand in the address, where fhirpy puts it: passing it over would make doubles."""
+        condition = request.headers.get("if-none-exist")
         written = await self.store.create(
             gate,
             request.body,
             resource_type=kind,
-            if_none_exist=request.headers.get("if-none-exist"),
+            if_none_exist=(_condition(request) or None) if condition is None else condition,
             connection=request.connection,
         )
         return rendering.written(request, written)
@@ -191,15 +193,29 @@ class Interactions:
         return Answer(200, rendering.bundle(request, page, "/".join([*parts, "_history"]), "history"))
 
 
+def _condition(request: Request) -> str:
+    """The condition that an address's query makes."""
+    return urlencode([(name, value) for name, value in request.query if name not in _SHAPING])
+
+
 def _patch_kind(request: Request) -> PatchKind:
     kind = media_type(request.headers)
     if kind in PATCH_TYPES:
         return PatchKind(kind)
     if kind == "application/json":
-        return PatchKind.JSON
+        return _general(request.body)
     if kind == PatchKind.FHIRPATH:
         return PatchKind.FHIRPATH
     raise UnsupportedMediaType.of("a patch is " + ", ".join(PatchKind))
+
+
+def _general(body: bytes) -> PatchKind:
+    """The kind of a patch that is only called JSON: fhirpy, and those who follow Aidbox, send merge patches so."""
+    patch = splice.loads(body)
+    if isinstance(patch, list):
+        return PatchKind.JSON
+    is_parameters = isinstance(patch, dict) and patch.get("resourceType") == "Parameters"
+    return PatchKind.FHIRPATH if is_parameters else PatchKind.MERGE
 
 
 def _only(methods: str) -> FhirError:

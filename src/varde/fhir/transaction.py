@@ -140,7 +140,7 @@ class _Transaction:
         if entry.method == "POST":
             if rest:
                 raise NotFound.of("no such address", code="not-supported")
-            write.condition = entry.conditions.get("if-none-exist")
+            write.condition = entry.conditions.get("if-none-exist", entry.query or None)
             if write.condition is None:
                 self._make(write)
         elif rest:

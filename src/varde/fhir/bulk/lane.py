@@ -14,13 +14,15 @@ import asyncpg
 
 from varde.fhir import splice
 from varde.fhir.bulk.checking import Ready, Refused
+from varde.fhir.committing import Item, by_type
 from varde.fhir.definitions import type_number
 from varde.fhir.errors import FhirError, Forbidden, Unavailable
 from varde.fhir.gate import Gate, Interaction
 from varde.fhir.keys import bucket_of, resource_key
+from varde.fhir.rewriting import adopt, new_identifiers, write_inside
 from varde.fhir.store import Store
-from varde.fhir.write import INDEX_TABLES, NewVersion, adopt, resolve_logical, write_inside
-from varde.fhir.writing import Item
+from varde.fhir.tables import TABLES
+from varde.fhir.versions import NewVersion, resolve_logical
 
 _RESOURCE = ("rid", "patient", "date", "updated", "version", "type", "bucket", "security", "id", "body", "indexed")
 _FAULTS = (FhirError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
@@ -139,10 +141,12 @@ class Lane(Store):
             await resolve_logical(connection, versions, logical)
         await self._may_keep(gate, connection, versions)
         await _copied(connection, versions, now, {one.type: one.indexed for one in fresh})
-        adopted = await adopt(connection, versions)
+        targets = new_identifiers(versions)
+        adopted = await adopt(connection, targets) if targets else []
         await self._project(connection, versions)
         await self._project_adopted(connection, adopted)
-        await self._record(gate, connection, versions, Interaction.UPDATE)
+        for disclosure in by_type(versions, Interaction.UPDATE)():
+            await gate.record(disclosure, connection)
 
     async def _one_by_one(self, gate: Gate, chunk: Sequence[Ready], mark: Mark) -> Taken:
         """Find out which resource of a chunk the store refuses; the others are written."""
@@ -182,7 +186,7 @@ def _rounds(chunk: Sequence[Ready]) -> list[list[Ready]]:
 async def _copied(connection: Any, versions: Sequence[NewVersion], updated: Any, digests: Mapping[str, int]) -> None:
     """The rows of new resources and of all that finds them. `digests`: by which definitions each type was indexed."""
     records = []
-    indexed: list[list[tuple[Any, ...]]] = [[] for _ in INDEX_TABLES]
+    indexed: list[list[tuple[Any, ...]]] = [[] for _ in TABLES]
     buckets: dict[str, int] = {}
     for version in versions:
         rows = version.rows
@@ -196,13 +200,13 @@ async def _copied(connection: Any, versions: Sequence[NewVersion], updated: Any,
             (version.rid, version.patient, own["date"], updated, version.version, type_number(version.type), bucket,
              rows.security or None, version.id, version.body, digests[version.type])
         )  # fmt: skip
-        for table, into in zip(INDEX_TABLES, indexed, strict=True):
+        for table, into in zip(TABLES, indexed, strict=True):
             found = getattr(rows, table.rows)
             if found:
                 first = tuple([own[name] for name in table.own])
                 into += [first + row for row in found]
     await connection.copy_records_to_table("resource", records=records, columns=_RESOURCE)
-    for table, into in zip(INDEX_TABLES, indexed, strict=True):
+    for table, into in zip(TABLES, indexed, strict=True):
         if into:
             names = (*table.own, *(name for name, _ in table.columns))
             if table.name == "index_reference":  # asyncpg writes a "char" as bytes

@@ -12,8 +12,10 @@ from varde.fhir.search.query import Include, Search, Sort
 MAXIMUM_COUNT = 1000
 RESULT = {
     "_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format", "_pretty",
-    "_page", "_contained", "_containedType", "_type",
+    "_page", "_contained", "_containedType", "_type", "_totalMethod",
 }  # fmt: skip
+_TOTAL_METHODS = {"count": "accurate", "estimate": "estimate", "countEstimate": "estimate"}
+"""Aidbox's word for `_total`, which fhirpy sends with every count."""
 _CHOICES = {
     "_total": ("total", ("none", "estimate", "accurate")),
     "_summary": ("summary", ("true", "false", "text", "data", "count")),
@@ -32,6 +34,10 @@ def shape(search: Search, name: str, modifier: str, text: str) -> None:
         if text not in allowed:
             raise BadRequest.of(f"{name} is one of {', '.join(allowed)}")
         setattr(search, field, text)
+    elif name == "_totalMethod":
+        if text not in _TOTAL_METHODS:
+            raise BadRequest.of(f"{name} is one of {', '.join(_TOTAL_METHODS)}")
+        search.total = _TOTAL_METHODS[text]  # type: ignore[assignment]
     elif name == "_count":
         if not text.isascii() or not text.isdigit() or len(text) > 9:
             raise BadRequest.of("_count is a whole number, 0 or more")
