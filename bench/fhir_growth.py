@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 import asyncpg
-
 from bench.fhir_data import history
 
 from varde.clock import SystemClock
