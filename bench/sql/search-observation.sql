@@ -7,6 +7,6 @@ logged as (
     insert into trust_audit (at, disclosure, patient, allowed, actor_kind, actor, actor_name, role, purpose, ground,
         interaction, resource_type, resource_ids, query, through)
     select now(), gen_random_uuid(), min(patient), true, 'system', 'bench', 'bench', 'system', 'HOPERAT',
-        'record-system', 'search', 'Observation', array_agg('Observation/' || id), 'code=&patient=', 'pgbench'
+        'record-system', 'search', 'Observation', coalesce(array_agg('Observation/' || id), '{}'), 'code=&patient=', 'pgbench'
     from found)
 select rid, type, id, version, updated, deleted, body from found;
