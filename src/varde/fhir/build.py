@@ -12,10 +12,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from varde.fhir import build_compartments, build_search, build_structure, build_summary, build_units
+from varde.fhir import (
+    build_compartments,
+    build_search,
+    build_structure,
+    build_summary,
+    build_terminology,
+    build_units,
+    valuesets,
+)
 from varde.fhir.search import paths
 
-_MODULES = (build_search, build_structure, build_compartments, build_summary)
+_MODULES = (build_search, build_structure, build_compartments, build_summary, build_terminology)
 TARGET = Path(__file__).parent / "definitions"
 
 
@@ -37,13 +45,13 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    modules = (*_MODULES, build_units, paths)
+    modules = (*_MODULES, build_units, paths, valuesets)
     inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return
     target.mkdir(parents=True, exist_ok=True)
     package = read_package(source, "SearchParameter", "StructureDefinition", "CompartmentDefinition")
-    package |= read_package(source, "ValueSet", "CodeSystem")
+    package |= read_package(source, "ValueSet", "CodeSystem", "ConceptMap")
     for module in _MODULES:
         module.build(package, target)
     build_units.build(source.parent, target)

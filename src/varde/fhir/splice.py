@@ -211,3 +211,24 @@ def _edits_of_meta(body: bytes, start: int, marks: Mapping[str, bytes]) -> list[
     if missing:
         edits.append((start + 1, start + 1, missing + (b"," if inside else b"")))
     return edits
+
+
+def stamp_parsed(body: bytes, resource: Mapping[str, Any], identifier: str, version: int, updated: str) -> bytes:
+    """As `stamp`, for who has parsed `body` already: several times as fast where its text is just what this house
+    would write. `updated` is an instant."""
+    # A member that stands twice, a number written otherwise or a space makes the two differ.
+    if dump(resource) != body or next(iter(resource)) != "resourceType":
+        return stamp(body, identifier, version, datetime.fromisoformat(updated))
+    marks = {"versionId": str(version), "lastUpdated": updated}
+    out: dict[str, Any] = {"resourceType": resource["resourceType"]}
+    if "id" not in resource:
+        out["id"] = identifier
+    meta = resource.get("meta")
+    if meta is None:
+        out["meta"] = marks
+    for name, value in resource.items():
+        out[name] = value
+    out["id"] = identifier
+    if isinstance(meta, Mapping):
+        out["meta"] = {name: text for name, text in marks.items() if name not in meta} | dict(meta) | marks
+    return dump(out)

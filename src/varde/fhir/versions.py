@@ -89,10 +89,11 @@ async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
         elif version.rows.patient_identifier is not None:
             logical.append(version)
     if logical:
-        await _resolve_logical(connection, versions, logical)
+        await resolve_logical(connection, versions, logical)
 
 
-async def _resolve_logical(connection: Any, versions: Iterable[NewVersion], logical: Sequence[NewVersion]) -> None:
+async def resolve_logical(connection: Any, versions: Iterable[NewVersion], logical: Sequence[NewVersion]) -> None:
+    """Find the patients of `logical`, in the store or among `versions`."""
     identifier = search_parameters("Patient")["identifier"].key
     found = await connection.fetch(
         "select t.system, t.code, r.rid, r.id from index_token t join resource r on r.rid = t.rid"
