@@ -27,7 +27,8 @@ def kept(gate: Gate) -> dict[str, Any]:
     """All from which the scope is made again."""
     scope = _scope(gate)
     actor = scope.actor
-    found: dict[str, Any] = {"kind": actor.kind.value, "key": actor.key, "purpose": scope.purpose, "through": scope.through}
+    found: dict[str, Any] = {"kind": actor.kind.value, "key": actor.key, "purpose": scope.purpose}
+    found["through"] = scope.through
     if actor.kind is ActorKind.SYSTEM:
         found |= {"ground": scope.ground.key, "types": _list(scope.types), "write": _list(scope.write_types)}
     elif actor.kind is ActorKind.STAFF:
