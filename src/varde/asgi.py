@@ -22,6 +22,7 @@ from varde.api import operations
 from varde.app import House, build
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
+from varde.edges.subscribers.sockets import PATH as SOCKETS
 from varde.fhir.capability import capability_statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
@@ -124,7 +125,9 @@ class Varde:
             offered,
             origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],
             proxied=Proxied(f"{base}/fhir") if self._settings.forwarded_trusted else None,
+            documents=house.subscriptions.documents(),
         )
+        self._sockets = house.subscriptions.sockets()
         self._health = Health(house)
         self._pages = pages(house, self._http, smart)
         self._demo: Endpoints | None = None
@@ -137,6 +140,9 @@ class Varde:
         """One request, or the process's beginning and end."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
             return
         if scope["type"] != "http":
             return
@@ -156,6 +162,14 @@ class Varde:
                 _log.error("request.failure", exc_info=error)
                 await _fail(answer.with_headers)
         self._requests.observe(route, scope["method"], answer.status, answer.seconds())
+
+    async def _websocket(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Those of subscriptions, and no other."""
+        if scope["path"] == SOCKETS:
+            await self._sockets(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.close"})
 
     async def _other(self, path: str, scope: MutableMapping[str, Any], receive: Any, send: Any) -> str:
         """Answer what is not the API's; the route's template."""
@@ -178,6 +192,7 @@ class Varde:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._http.aclose()
+                await self._sockets.stop()
                 await self._house.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return

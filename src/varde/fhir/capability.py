@@ -16,6 +16,7 @@ from varde.fhir.definitions import SearchParameter, resource_types, search_param
 from varde.fhir.interactions import OWN
 from varde.fhir.negotiation import FHIR_JSON, PATCH_TYPES
 from varde.fhir.operations import Operation, Operations
+from varde.fhir.subscriptions.topics import declared_topics
 
 _INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
                  "search-type")  # fmt: skip
@@ -96,7 +97,7 @@ def _oauth(uris: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _resource(name: str, operations: Operations) -> dict[str, Any]:
-    declared = {
+    declared: dict[str, Any] = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         "interaction": [{"code": code} for code in _INTERACTIONS],
@@ -113,6 +114,8 @@ def _resource(name: str, operations: Operations) -> dict[str, Any]:
         "searchParam": [_parameter(p) for p in search_parameters(name).values()],
         "operation": operations.declared(name),
     }
+    if name == "Subscription" and any(one["name"] == "topics" for one in declared["operation"]):
+        declared |= declared_topics()
     return {member: value for member, value in declared.items() if value != []}
 
 

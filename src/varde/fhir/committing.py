@@ -150,7 +150,7 @@ class Committing(Reading):
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now, log)
         except asyncpg.UniqueViolationError:
             raise Overtaken.of("another writer created the resource at the same time") from None
-        await self._project(connection, versions)
+        await self._project(gate, connection, versions)
         await self._project_adopted(connection, adopted)
         if logging is None:
             for disclosure in told():
@@ -241,13 +241,14 @@ class Committing(Reading):
             await self._put(gate, connection, versions, self.clock.now(), by_type(versions, Interaction.DELETE))
         return versions
 
-    async def _project(self, connection: Any, versions: Sequence[NewVersion]) -> None:
+    async def _project(self, gate: Gate, connection: Any, versions: Sequence[NewVersion]) -> None:
         for projection in self.projections:
             rows = [
                 ProjectedRow(
                     v.rid, v.type, v.id, v.patient,
                     dict(v.old) if v.old is not None else None,
                     dict(v.resource) if v.resource is not None else None,
+                    v.version, gate,
                 )
                 for v in versions
                 if v.type in projection.types

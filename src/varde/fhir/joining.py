@@ -22,6 +22,9 @@ from varde.fhir.search.terms import Terminology
 from varde.fhir.validate import validate
 from varde.fhir.versions import NewVersion
 
+_OF_ITS_WRITER = frozenset({"Subscription"})
+"""What lives under the rights of who wrote it: its projection must hear whose they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
@@ -54,7 +57,12 @@ class Joining(Committing):
         Unprocessable, PreconditionFailed."""
         logging = logging_gate(gate)
         kind = item.parsed["resourceType"]
-        if logging is None or logging.judges_content or gate.write_predicate("r", kind, Parameters()) != "true":
+        if (
+            kind in _OF_ITS_WRITER
+            or logging is None
+            or logging.judges_content
+            or gate.write_predicate("r", kind, Parameters()) != "true"
+        ):
             raise Alone
         validate(item.parsed)
         lane = self._creates if interaction is Interaction.CREATE else self._updates

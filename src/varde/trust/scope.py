@@ -105,7 +105,9 @@ class Scope:
     def _own(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         """What the actor may read."""
         if self.actor.kind is ActorKind.SYSTEM:
-            return self._types(alias, resource_type, parameters, self.types)
+            typed = self._types(alias, resource_type, parameters, self.types)
+            own = self._own_subscriptions(alias, resource_type, parameters)
+            return typed if own == "true" or typed == "false" else own if typed == "true" else f"{typed} and {own}"
         if resource_type in DIRECTORY:
             if not compartment_parameters(resource_type):
                 return "true"
@@ -147,6 +149,16 @@ class Scope:
         if resource_type is not None:
             return "true" if resource_type in types else "false"
         return f"{alias}.type = any({parameters.add(_numbers(types))}::smallint[])"
+
+    def _own_subscriptions(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """A subscription, which names its owner's address and headers, is seen by its owner and the house alone."""
+        if self.grant is None or resource_type not in {None, "Subscription"}:
+            return "true"
+        return (
+            f"({alias}.type <> {parameters.add(type_number('Subscription'))}::smallint or not exists"
+            f" (select 1 from subscription one where one.rid = {alias}.rid"
+            f" and one.owner <> {parameters.add(self.actor.key)}))"
+        )
 
     def _clinical(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         typed = self._types(alias, resource_type, parameters, self.types)
