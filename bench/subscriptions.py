@@ -1,7 +1,7 @@
 """Measures subscriptions: `.venv/bin/python bench/subscriptions.py` on an embedded PostgreSQL of its own.
 
-What a write costs with 0, 1 and 100 subscriptions; how fast events are delivered; how long it takes from the answer to
-a write until the subscriber has it. The worker is a process of its own; writer, subscriber and PostgreSQL share its cores.
+What a write costs with 0, 1 and 100 subscriptions; how fast events are delivered; how long it takes from the answer
+to a write until the subscriber has it. The worker is a process of its own; all of them share the machine's cores.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def wish(endpoint: str, filters: str | None = None) -> dict[str, Any]:
 
 def observation(identifier: str, patient: str = "p1") -> dict[str, Any]:
     return {
-        "resourceType": "Observation", "id": identifier, "status": "final", "subject": {"reference": f"Patient/{patient}"},
+        "resourceType": "Observation", "id": identifier, "status": "final",
+        "subject": {"reference": f"Patient/{patient}"},
         "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]}, "effectiveDateTime": "2026-11-01",
         "valueQuantity": {"value": 13.5, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"},
     }  # fmt: skip
