@@ -19,6 +19,7 @@ import orjson
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.fhir_data import observation, patient
+
 from varde.fhir.validate import faults_of
 
 EXAMPLES = Path("node_modules/hl7.fhir.r4.examples")

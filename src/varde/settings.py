@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     print_directory: Path | None = None
     """Where the embedded print house keeps what it printed. None: `data`/post."""
 
+    import_sources: tuple[str, ...] = ()
+    """Starts of the addresses that `$import` may fetch from, as a JSON list: ["https://data.example.org/fhir/"]. A
+    private network is reached only by a host given as a number. None: what is imported comes with the request."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # Login of patients (ID-porten) and staff (HelseID). None: the demo's own test issuer.
@@ -61,6 +65,10 @@ class Settings(BaseSettings):
     staff_client_id: str = "varde-staff"
     client_key_file: Path | None = None
     """Private key (JWK, EC P-256) with which Varde proves itself to the issuers. None: made in `data`."""
+
+    signing_key_file: Path | None = None
+    """Private keys that sign id_tokens for apps (`varde client rotate-keys`). All processes share it. None: made in
+    `data`."""
 
     # Systems outside. Each is the embedded one until its address is set; then what belongs to it must be set as well.
     krr_base: str | None = None

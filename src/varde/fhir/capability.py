@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -40,11 +40,20 @@ _SECURITY = {
 }
 
 
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+
 def capability_statement(
-    base: str, date: str, operations: Sequence[Operation] = (), instantiates: Sequence[str] = ()
+    base: str,
+    date: str,
+    operations: Sequence[Operation] = (),
+    instantiates: Sequence[str] = (),
+    oauth_uris: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The document that /fhir/metadata answers with. `date` is when this version was put to use; `operations` are
-    those that `FhirApplication` was given; `instantiates` the canonical urls of statements that it lives up to."""
+    those that `FhirApplication` was given; `instantiates` the canonical urls of statements that it lives up to;
+    `oauth_uris` the authorization server's addresses by SMART's names, for clients older than
+    .well-known/smart-configuration."""
     every = Operations([*OWN, *operations])
     return {
         "resourceType": "CapabilityStatement",
@@ -68,7 +77,7 @@ def capability_statement(
             {
                 "mode": "server",
                 "documentation": _DOCUMENTATION,
-                "security": _SECURITY,
+                "security": _SECURITY | _oauth(oauth_uris),
                 "resource": [_resource(name, every) for name in resource_types()],
                 "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
                 "searchParam": [_parameter(p) for p in _everywhere()],
@@ -76,6 +85,14 @@ def capability_statement(
                 "compartment": list(compartments().values()),
             }
         ],
+    }
+
+
+def _oauth(uris: Mapping[str, str] | None) -> dict[str, Any]:
+    if not uris:
+        return {}
+    return {
+        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in uris.items()]}]
     }
 
 

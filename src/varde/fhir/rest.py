@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from varde.fhir.cors import Cors
-from varde.fhir.documents import Discovery, Documents
+from varde.fhir.documents import TERMINOLOGY, Discovery, Documents
 from varde.fhir.errors import BadRequest, FhirError, TooLarge, UnsupportedMediaType
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.failures import as_fhir_error
@@ -23,6 +24,7 @@ from varde.fhir.operations import Operation
 from varde.fhir.proxy import Proxied
 from varde.fhir.splice import dump, parse_exact
 from varde.fhir.store import Store
+from varde.fhir.terminology.capabilities import terminology_capabilities
 
 MAXIMUM_BODY = 16 * 1024 * 1024
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -62,9 +64,14 @@ class FhirApplication:
     ) -> None:
         """`documents`: more that is open to everybody, by path."""
         self._authenticate = authenticate
-        self._documents = Documents(
-            {"metadata": metadata, ".well-known/smart-configuration": smart_configuration, **(documents or {})}
-        )
+        open_to_all = {
+            "metadata": metadata,
+            ".well-known/smart-configuration": smart_configuration,
+            **(documents or {}),
+        }
+        if any(operation.name == "expand" for operation in operations):
+            open_to_all[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
+        self._documents = Documents(open_to_all)
         self._interactions = Interactions(store, base, operations)
         self._cors = Cors(origins)
         self._proxied = proxied
