@@ -35,7 +35,7 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    inputs = [manifest, Path(__file__), *(Path(module.__file__) for module in (*_MODULES, valuesets))]
+    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in (*_MODULES, valuesets))]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return
     target.mkdir(parents=True, exist_ok=True)

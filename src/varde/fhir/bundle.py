@@ -17,7 +17,6 @@ from varde.fhir.gate import Gate, Interaction
 from varde.fhir.keys import new_id
 from varde.fhir.model import Written
 from varde.fhir.store import Store, reaches_all
-from varde.fhir.validate import validate
 from varde.fhir.writing import bucket_for
 
 _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3, "GET": 4, "HEAD": 4}
@@ -150,11 +149,11 @@ def _conditions(requests: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 async def _write_bulk(store: Store, gate: Gate, bulk: Any, answers: list[dict[str, Any]], connection: Any) -> None:
     for place, request in bulk:
-        try:
-            validate(request["resource"])
-        except Unprocessable as error:
+        faults = await store.faults_of(request["resource"], connection)
+        if faults:
+            error = Unprocessable(faults)
             _point(error, place)
-            raise
+            raise error
     resources = [request["resource"] for _, request in bulk]
     # An id that a client chose may only be taken where none can be hidden; those the server made are always new.
     free = {r["identity"] for _, r in bulk if r["made"] or reaches_all(gate, r["resource"]["resourceType"])}

@@ -30,9 +30,9 @@ class Known:
     def definition(self, canonical: str) -> Mapping[str, Any] | None:
         """The StructureDefinition at hand; None where there is none, or only of another version."""
         url, _, version = canonical.partition("|")
-        found: Mapping[str, Any] | None = self._beside.get(("StructureDefinition", url))
+        found = self._beside.get(("StructureDefinition", url))
         if found is None:
-            found = structure.archived("StructureDefinition", url)
+            found = _mapping(structure.archived("StructureDefinition", url))
         if found is None or (version and found.get("version") != version):
             return None
         return found
@@ -62,8 +62,7 @@ class Known:
         if found is not None:
             return found
         if kind == "CodeSystem":
-            archived: Mapping[str, Any] | None = structure.archived(kind, url)
-            return archived
+            return _mapping(structure.archived(kind, url))
         expansion = _archived_expansion(url)
         if expansion is None:
             return None
@@ -72,6 +71,10 @@ class Known:
             for system, codes in expansion.items()
         ]
         return {"compose": {"include": includes}}
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) else None
 
 
 def _archived_expansion(url: str) -> valuesets.Expansion | None:

@@ -20,7 +20,6 @@ from varde.fhir.errors import FhirError
 from varde.fhir.gate import Gate
 from varde.fhir.sources import Found, Source, id_of, read, sources
 from varde.fhir.store import Store
-from varde.fhir.validate import faults_of
 from varde.fhir.writing import is_id, type_of
 
 CHUNK = 500
@@ -119,7 +118,7 @@ class _Load:
                     count = start
                     for found in _after(read(source), start):
                         count += 1
-                        taken = self._check(number, source, found, chunk)
+                        taken = await self._check(number, source, found, chunk)
                         if taken is not None:
                             if taken[0] in chunk.keys or len(chunk.bodies) >= CHUNK:
                                 await flush()
@@ -147,7 +146,7 @@ class _Load:
             )  # fmt: skip
         return (row["done"], row["finished"]) if row else (0, False)
 
-    def _check(
+    async def _check(
         self, number: int, source: Source, found: Found, chunk: _Chunk
     ) -> tuple[str, dict[str, Any], bytes] | None:
         """(reference, parsed, text) of a resource that may be written; None for one that is refused."""
@@ -164,7 +163,7 @@ class _Load:
             identifier = id_of(text) if given is None else str(given)
             reference = f"{kind}/{identifier}" if is_id(identifier) else kind
             parsed["id"] = identifier
-            faults = faults_of(parsed)
+            faults = await self._store.faults_of(parsed)
             if faults:
                 raise _Refused("; ".join(f"{i.expression}: {i.diagnostics}" if i.expression else i.diagnostics
                                          for i in faults))  # fmt: skip

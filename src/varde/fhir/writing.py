@@ -20,7 +20,6 @@ from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.keys import bucket_of, new_id, resource_key
 from varde.fhir.model import ProjectedRow, Stored, Written
 from varde.fhir.reading import ABSENT, SELECT, Reading, stored
-from varde.fhir.validate import validate
 from varde.fhir.write import NewVersion, prepare, write
 
 Resource = Mapping[str, Any] | bytes
@@ -197,8 +196,8 @@ class Writing(Reading):
         every: list[NewVersion] = []
         given: list[int] = []
         for item in items:
-            if not checked:
-                validate(item.parsed)
+            if not checked and (faults := await self.faults_of(item.parsed, connection)):
+                raise Unprocessable(faults)
             if item.id is not None:
                 check_id(item.id)
             made = item.id or new_id(bucket_for(item.parsed))
@@ -236,6 +235,7 @@ class Writing(Reading):
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now)
         except asyncpg.UniqueViolationError:
             raise Conflict.of("another writer created the resource at the same time") from None
+        await self.knowing.written(connection, versions)
         await self._project(connection, versions)
         await self._project_adopted(connection, adopted)
         await self._record(gate, connection, versions, interaction)
@@ -320,6 +320,7 @@ class Writing(Reading):
             versions.append(version)
         if versions:
             await write(connection, sorted(versions, key=lambda version: version.rid), self.clock.now())
+            await self.knowing.written(connection, versions)
             await self._project(connection, versions)
             await self._record(gate, connection, versions, Interaction.DELETE)
         return len(versions)

@@ -125,9 +125,7 @@ class Quick:
                 return str(value is wanted)
         raise _Slow
 
-    def _called(
-        self, source: Tree | None, name: str, arguments: tuple[Tree, ...], scope: _Scope, wanted: bool
-    ) -> str:
+    def _called(self, source: Tree | None, name: str, arguments: tuple[Tree, ...], scope: _Scope, wanted: bool) -> str:
         if name == "not" and source is not None:
             return self._false(source, scope) if wanted else self._true(source, scope)
         if name in {"exists", "empty"} and not arguments and source is not None:

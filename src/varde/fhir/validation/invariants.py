@@ -24,7 +24,10 @@ CORRECTED = {
     # htmlChecks() stands for both rules of a narrative's XHTML; each is asked for by itself.
     ("txt-2", "htmlChecks()"): "htmlChecks('text')",
     # As R4 prints it, it fails where the element is a Period or Timing; its words are about a dateTime only.
-    ("vs-1", "($this as dateTime).toString().length() >= 8"): "($this is dateTime) implies $this.toString().length() >= 8",
+    (
+        "vs-1",
+        "($this as dateTime).toString().length() >= 8",
+    ): "($this is dateTime) implies $this.toString().length() >= 8",
 }
 """Expressions of R4 that say other than their words, by key, and how they are read here."""
 

@@ -141,7 +141,9 @@ def _steps(element: Element, kind: str, primitive: bool, run: Run) -> list[Step]
     if "fixed" in definition:
         found.append(_compared(definition["fixed"][1], patterns.is_fixed, "must be the value that the profile fixes"))
     if "pattern" in definition:
-        found.append(_compared(definition["pattern"][1], patterns.has_pattern, "must have what the profile's pattern has"))
+        found.append(
+            _compared(definition["pattern"][1], patterns.has_pattern, "must have what the profile's pattern has")
+        )
     for stem, wrong, words in (("minValue", -1, "less"), ("maxValue", 1, "more")):
         if stem in definition:
             found.append(_limited(definition[stem], wrong, f"is {words} than the profile allows"))
@@ -384,7 +386,9 @@ def _slices(holder: Element, run: Run) -> Callable[[list[Node], Run], _Matched]:
             number = next((n for n, (_, _, tests, _) in enumerate(every) if all(t(item, run) for t in tests)), None)
             if number is None:
                 if kind == "closed":
-                    faults.append(Fault("structure", "is of none of the slices, and the profile allows no others", f"[{place}]"))
+                    faults.append(
+                        Fault("structure", "is of none of the slices, and the profile allows no others", f"[{place}]")
+                    )
                 places.append(len(every))
                 continue
             name, one, _, _ = every[number]
