@@ -32,10 +32,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-
 from bench.fhir_data import CODES, LOINC, MRN, observation, patient, transaction
 from bench.fhir_growth import fill, growth
 from bench.fhir_machine import DATABASE, Result, Server, gauge, lua_get, lua_send, pgbench, wrk
+
 from varde.db import ensure_database, migrate
 from varde.embedded import EmbeddedPostgres
 
@@ -120,7 +120,9 @@ def steps(server: Server, ids: list[str], chosen: argparse.Namespace, folder: Pa
         "update Patient": lua_send("PUT", [f"/Patient/{i}" for i in some], [
             json.dumps({**patient(mark + 2000 + n), "id": i, "active": n % 2 == 0}) for n, i in enumerate(some)
         ]),
-        "transaction of 20": lua_send("POST", ["/"], [json.dumps(transaction(mark + 4000 + n, 19)) for n in range(200)]),
+        "transaction of 20": lua_send(
+            "POST", ["/"], [json.dumps(transaction(mark + 4000 + n, 19)) for n in range(200)]
+        ),
     }  # fmt: skip
     results = []
     for step, lua in scripts.items():

@@ -99,5 +99,7 @@ def history(number: int, observations: int) -> Iterator[dict[str, Any]]:
         "resourceType": "DocumentReference", "id": f"d{number}", "status": "current",
         "type": {"coding": [{"system": LOINC, "code": "11488-4", "display": "Epikrise"}]},
         "subject": {"reference": reference}, "date": f"{day}T14:00:00+01:00",
-        "content": [{"attachment": {"contentType": "application/pdf", "url": f"Binary/b{number}", "title": "Epikrise"}}],
+        "content": [
+            {"attachment": {"contentType": "application/pdf", "url": f"Binary/b{number}", "title": "Epikrise"}}
+        ],
     }  # fmt: skip

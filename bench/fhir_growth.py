@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
 from bench.fhir_data import history
+
 from varde.clock import SystemClock
 from varde.db import Database
 from varde.fhir.gate import Disclosure, Interaction, Parameters

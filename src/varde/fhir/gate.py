@@ -95,8 +95,9 @@ class LoggingGate(Gate, Protocol):
     commit for both. A gate without these methods is asked to `record` instead."""
 
     def log_found(self, interaction: Interaction, resource_type: str, found: str, parameters: Parameters) -> str | None:
-        """An `insert` that logs each row of the relation `found` (patient, allowed, ids text[]) as a disclosure of its
-        own; None when nothing is to be logged that way."""
+        """An `insert` that logs each row of the relation `found` (disclosure uuid, patient bigint, allowed boolean,
+        ids text[], query text); None when nothing is to be logged. The same rules as for a Disclosure hold: one row
+        without a patient where one disclosure tells of several, and one a patient."""
         ...
 
     def log_values(self, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:

@@ -113,6 +113,17 @@ class Reading:
             row = await own.fetchrow(sql, *parameters.values)
         return await self._shown(gate, Interaction.READ, resource_type, resource_id, row, connection)
 
+    async def fetch_logged(self, gate: LoggingGate, sql: str, values: list[Any]) -> list[Any]:
+        """The rows of a statement that writes its own access log. Raises BadRequest when a value is out of range,
+        Unavailable when the log cannot be written."""
+        try:
+            async with asyncio.timeout(gate.log_patience), self.database.connection() as own:
+                return await fetch(own, sql, values)
+        except asyncpg.PostgresConnectionError:
+            raise
+        except (asyncpg.PostgresError, TimeoutError) as error:
+            raise Unavailable.of("the access log cannot be written, so nothing is shown") from error
+
     async def _read_together(self, batch: Sequence[_Asked]) -> list[Any]:
         """The row of each that was asked for, or None, with its row of the access log written by the same statement.
         All ask with the same right for the same type. Raises Unavailable when the log cannot be written."""
@@ -122,7 +133,7 @@ class Reading:
         ids = parameters.add([gate.log_id(one.id) for one in batch])
         predicate = gate.predicate("r", resource_type, parameters)
         told = (
-            "(select patient, coalesce(visible, false) as allowed,"
+            "(select gen_random_uuid() as disclosure, patient, coalesce(visible, false) as allowed, '' as query,"
             " case when rid is null then '{}'::text[] else array[asked_id] end as ids from found) as told"
         )
         log = gate.log_found(Interaction.READ, resource_type, told, parameters)
@@ -132,13 +143,7 @@ class Reading:
             f" from unnest({rids}::bigint[], {ids}::text[]) with ordinality as q(rid, id, place)"
             f" left join resource r on r.rid = q.rid){logged} select * from found"
         )
-        try:
-            async with asyncio.timeout(gate.log_patience), self.database.connection() as own:
-                rows = await own.fetch(sql, *parameters.values)
-        except (asyncpg.PostgresError, TimeoutError) as error:
-            if isinstance(error, asyncpg.PostgresConnectionError):
-                raise
-            raise Unavailable.of("the access log cannot be written, so nothing is shown") from error
+        rows = await self.fetch_logged(gate, sql, parameters.values)
         placed: list[Any] = [None] * len(batch)
         for row in rows:
             if row["rid"] is not None:

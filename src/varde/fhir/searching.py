@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from varde.clock import Clock
+from varde.db import Database
 from varde.fhir.definitions import resource_types, search_parameters, type_number
-from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
-from varde.fhir.model import Entry, Page, Stored
+from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, Parameters, logging_gate
+from varde.fhir.gathering import Gathering
+from varde.fhir.model import Entry, Page, Projection, Stored
 from varde.fhir.reading import SELECT, Reading, fetch, stored
 from varde.fhir.search.extract import extract
 from varde.fhir.search.parse import Include, Search, parse
-from varde.fhir.search.sql import compile_search, cursor
+from varde.fhir.search.sql import Statement, compile_search, cursor
+from varde.fhir.search.together import shape, together
 
 MAXIMUM_INCLUDED = 1000
 _ROUNDS = 5
@@ -19,6 +24,21 @@ _ROUNDS = 5
 
 class Searching(Reading):
     """search."""
+
+    def __init__(self, database: Database, clock: Clock, projections: Sequence[Projection] = ()) -> None:
+        super().__init__(database, clock, projections)
+        self._searches: Gathering[_Asked, list[Any]] = Gathering(self._search_together)
+
+    async def _search_together(self, batch: Sequence[_Asked]) -> list[list[Any]]:
+        """The rows of searches of one shape, with their rows of the access log written by the same statement."""
+        first = batch[0]
+        statements = [one.statement for one in batch]
+        kind = first.search.resource_type or "*"
+        sql, values = together(statements, first.gate, kind, first.search.count, first.asked)
+        found: list[list[Any]] = [[] for _ in batch]
+        for row in await self.fetch_logged(first.gate, sql, values):
+            found[row["place"] - 1].append(row)
+        return found
 
     async def search(
         self,
@@ -36,18 +56,22 @@ class Searching(Reading):
         """
         await self.allow(gate, Interaction.SEARCH, resource_type)
         search = parse(resource_type, query, lenient=lenient)
+        asked = "&".join(f"{name}=" for name in sorted({name.partition(":")[0] for name in _names(query)}))
+        if connection is None and (logging := logging_gate(gate)) is not None and _is_one_statement(search):
+            statement = compile_search(gate, search, self.clock.now(), compartment=compartment)
+            if statement.near:
+                key = (shape(statement), resource_type, logging.log_key(), asked)
+                return _page_of(
+                    search, await self._searches.ask(key, _Asked(logging, search, statement, asked)), statement
+                )
         page = Page([], warnings=search.warnings)
         async with self.reading(connection) as own:
             rows: list[Any] = []
             if search.count and search.summary != "count":
                 statement = compile_search(gate, search, self.clock.now(), compartment=compartment)
                 rows = await fetch(own, statement.sql, statement.values)
-                if len(rows) > search.count:
-                    rows = rows[: search.count]
-                    page.next = cursor(rows[-1], statement.keys)
-                page.entries = [Entry(stored(row)) for row in rows]
-                if page.next is None and search.page is None:
-                    page.total = len(rows)
+                page = _page_of(search, rows, statement)
+                rows = rows[: search.count]
             if page.total is None and (
                 search.total in {"accurate", "estimate"} or search.summary == "count" or not search.count
             ):
@@ -57,14 +81,13 @@ class Searching(Reading):
                 page.total = None
             if search.includes and rows:
                 page.entries += await self._included(own, gate, search, [e.stored for e in page.entries], page)
-        asked = sorted({name.partition(":")[0] for name in _names(query)})
         await gate.record(
             Disclosure(
                 Interaction.SEARCH,
                 resource_type or "*",
                 [entry.stored.reference for entry in page.entries],
                 sorted({e.stored.patient for e in page.entries if e.stored.patient is not None}),
-                query="&".join(f"{name}=" for name in asked),
+                query=asked,
             ),
             connection,
         )
@@ -128,6 +151,39 @@ class Searching(Reading):
             f" and ({predicate}) limit {MAXIMUM_INCLUDED + 1}"
         )
         return await fetch(connection, sql, parameters.values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A search to be answered together with others of its shape."""
+
+    gate: LoggingGate
+    search: Search
+    statement: Statement
+    asked: str
+
+
+def _is_one_statement(search: Search) -> bool:
+    """Whether one statement finds all that the answer says."""
+    return bool(
+        search.resource_type
+        and search.count
+        and search.summary != "count"
+        and search.total not in {"accurate", "estimate"}
+        and not search.includes
+    )
+
+
+def _page_of(search: Search, rows: list[Any], statement: Statement) -> Page:
+    """The page that the rows of a statement make: one more than asked means that more follow."""
+    page = Page([], warnings=search.warnings)
+    if len(rows) > search.count:
+        rows = rows[: search.count]
+        page.next = cursor(rows[-1], statement.keys)
+    page.entries = [Entry(stored(row)) for row in rows]
+    if page.next is None and search.page is None and search.total != "none":
+        page.total = len(rows)
+    return page
 
 
 def _reference_keys(resource_type: str | None, code: str) -> list[int]:

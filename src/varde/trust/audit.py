@@ -126,11 +126,11 @@ class AuditLog:
     def found(
         self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters
     ) -> str | None:
-        """An `insert` that logs each row of the relation `found` (patient, allowed, ids) as a disclosure of its own.
-        The ids must have gone through `masked`."""
+        """An `insert` that logs each row of the relation `found` (disclosure, patient, allowed, ids, query). The ids
+        must have gone through `masked`."""
         told = {
-            "disclosure": "gen_random_uuid()", "patient": "patient", "allowed": "allowed", "resource_ids": "ids",
-            "interaction": f"{parameters.add(interaction.value)}::text", "query": "''",
+            "disclosure": "disclosure", "patient": "patient", "allowed": "allowed", "resource_ids": "ids",
+            "interaction": f"{parameters.add(interaction.value)}::text", "query": "query",
             "resource_type": f"{parameters.add(resource_type)}::text",
         }  # fmt: skip
         return self._insert(who, told, found, parameters)

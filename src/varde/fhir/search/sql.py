@@ -47,6 +47,8 @@ class Statement:
     sql: str
     values: list[Any]
     keys: int
+    near: bool = False
+    """Whether the answer lies together in an index: of one patient, of one code in the index's order, or named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def compile_search(
         f"select {columns}{extra} from {source} where {' and '.join(where)} order by {order}"
         f" limit {parameters.add(search.count + 1)}"
     )
-    return Statement(sql, parameters.values, len(keys))
+    near = patient is not None or compartment is not None or bool(search.ids) or (driver is not None and not conditions)
+    return Statement(sql, parameters.values, len(keys), near)
 
 
 def _keys(search: Search, ids: Sequence[str]) -> list[int]:
