@@ -58,7 +58,7 @@ class Known:
         return _archived_expansion(url)
 
     def _fetch(self, kind: str, url: str) -> Mapping[str, Any] | None:
-        found = self._beside.get((kind, url))
+        found: Mapping[str, Any] | None = self._beside.get((kind, url))
         if found is not None:
             return found
         if kind == "CodeSystem":

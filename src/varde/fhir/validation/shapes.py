@@ -54,7 +54,7 @@ def check_of(kind: str) -> Check:
             found = [Fault("structure", f"unknown element '{shown(name)}'")] if one is None else one(inner, value, walk)
             if found is not None:
                 if one is not None:
-                    part: str = parts.get(name[1:] if name[:1] == "_" else name, name)
+                    part = parts.get(name[1:] if name[:1] == "_" else name) or str(name)
                     for fault in found:
                         fault.parts.append(part)
                 if faults is None:
