@@ -21,6 +21,7 @@ class Known:
     def __init__(self, beside: Mapping[tuple[str, str], Mapping[str, Any]] | None = None) -> None:
         self._beside = dict(beside or {})
         self._profiles: dict[str, Profile | None] = {}
+        self._types: dict[str, str | None] = {}
         self._expansions: dict[str, valuesets.Expansion | None] = {}
 
     def beside(self, more: Mapping[tuple[str, str], Mapping[str, Any]]) -> Known:
@@ -36,6 +37,14 @@ class Known:
         if found is None or (version and found.get("version") != version):
             return None
         return found
+
+    def type_of(self, canonical: str) -> str | None:
+        """The type that a profile, or a type's own definition, is of."""
+        if canonical not in self._types:
+            definition = self.definition(canonical)
+            found = definition.get("type") if definition is not None else None
+            self._types[canonical] = found if isinstance(found, str) else None
+        return self._types[canonical]
 
     def profile(self, canonical: str) -> Profile | None:
         """The profile ready for use; None where it, or what it builds on, is not at hand."""

@@ -12,7 +12,7 @@ from varde.fhir.fhirpath import FhirPathError, Node
 from varde.fhir.fhirpath.model import Way, kinds_of, ways
 from varde.fhir.fhirpath.navigate import child
 from varde.fhir.fhirpath.operators import order
-from varde.fhir.structure import Constraint
+from varde.fhir.structure import Constraint, MemberOf
 from varde.fhir.validation import bindings, invariants
 from varde.fhir.validation.profiles import patterns, slicing
 from varde.fhir.validation.profiles.tree import Element, Profile
@@ -113,12 +113,6 @@ class Run:
         value, kind = (item.value, item.type) if isinstance(item, Node) else (item, "code")
         return bindings.is_member(value, kind, codes)
 
-    def type_of(self, url: str) -> str | None:
-        """The type that a profile is of."""
-        definition = self.known.definition(url)
-        found = definition.get("type") if definition is not None else None
-        return found if isinstance(found, str) else None
-
     def target_type(self, reference: Node) -> str | None:
         """The type of the resource that a Reference names, by the resource or by the reference itself."""
         value = reference.value
@@ -206,11 +200,12 @@ def _bound(url: str) -> Step:
 
 def _constraints(element: Element, kind: str) -> list[Constraint]:
     """The profile's own: what R4 says of the type, or of the element, is judged there."""
+    base_member = _base(element)
     base = {
         (c.key, c.expression)
         for k in (kind, *kinds_of(kind))
         for c in structure.constraints_of(k)
-    } | {(c.key, c.expression) for c in _base_constraints(element)}  # fmt: skip
+    } | {(c.key, c.expression) for c in (base_member.constraints if base_member is not None else ())}  # fmt: skip
     return [
         Constraint(str(c.get("key")), str(c.get("severity")), str(c.get("human", "")), c["expression"])
         for c in element.definition.get("constraint", ())
@@ -218,11 +213,11 @@ def _constraints(element: Element, kind: str) -> list[Constraint]:
     ]
 
 
-def _base_constraints(element: Element) -> tuple[Constraint, ...]:
-    source = element.definition.get("path")
-    holder, _, name = str(source or "").rpartition(".")
-    found = structure.members(holder).get(name) if holder and structure.is_known(holder) else None
-    return found.constraints if found is not None else ()
+def _base(element: Element) -> MemberOf | None:
+    """What R4 says of the element that the profile is about, where its path tells which."""
+    holder, _, name = str(element.definition.get("path") or "").rpartition(".")
+    known = structure.members(holder) if structure.is_known(holder) else {}
+    return known.get(name) or next((m for m in known.values() if m.element == name.removesuffix("[x]")), None)
 
 
 def _typed(element: Element, kind: str) -> list[Step]:
@@ -235,7 +230,10 @@ def _typed(element: Element, kind: str) -> list[Step]:
     profiles = [url for t in of_kind for url in t.get("profile", ())]
     if profiles and all(t.get("profile") for t in of_kind):
         found.append(_conforming(profiles))
+    base = _base(element)
     targets = [url for t in of_kind if t["code"] == "Reference" for url in t.get("targetProfile", ())]
+    if base is not None and {structure.core_url(t) for t in base.targets or ("Resource",)} == set(targets):
+        targets = []
     if targets and kind == "Reference" and structure.core_url("Resource") not in targets:
         found.append(_targeted(targets))
     return found
@@ -263,7 +261,7 @@ def _conforming(urls: list[str]) -> Step:
 
 def _targeted(urls: list[str]) -> Step:
     def step(node: Node, run: Run) -> list[Fault]:
-        kinds = {url: run.type_of(url) for url in urls}
+        kinds = {url: run.known.type_of(url) for url in urls}
         unknown = [url for url, kind in kinds.items() if kind is None]
         if unknown:
             run.unknown.update(unknown)

@@ -11,7 +11,7 @@ from varde.fhir import structure
 
 Lookup = Callable[[str], Mapping[str, Any] | None]
 _MAXIMUM_BASES = 20
-_NOT_MERGED = frozenset({"id", "path", "constraint"})
+_NOT_MERGED = frozenset({"id", "constraint"})
 
 
 class Element:
