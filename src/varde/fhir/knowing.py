@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from varde.fhir import structure
-from varde.fhir.known import CORE, Known, definition_urls, is_definition
+from varde.fhir.known import CORE, Known, definition_urls, is_definition, named
 from varde.fhir.validate import Judgement, findings, judge
 from varde.fhir.write import NewVersion
 
@@ -106,7 +106,7 @@ class Knowing:
         rows = await connection.fetch("select kind, url, rid from fhir_definition where url is not null order by rid")
         # R4's own definitions cannot be replaced by what somebody writes under their url
         self._index = {
-            (row["kind"], row["url"]): row["rid"]
+            named(row["kind"], row["url"]): row["rid"]
             for row in rows
             if not structure.is_archived("Expansion" if row["kind"] == "ValueSet" else row["kind"], row["url"])
         }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from varde.fhir import structure, valuesets
+from varde.fhir.definitions import canonical_system
 from varde.fhir.validation.profiles.tree import Profile, profile_of
 
 _KINDS = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
@@ -19,7 +20,7 @@ class Known:
     after it was made: when the store's definitions change there is a new one."""
 
     def __init__(self, beside: Mapping[tuple[str, str], Mapping[str, Any]] | None = None) -> None:
-        self._beside = dict(beside or {})
+        self._beside = {named(*name): resource for name, resource in (beside or {}).items()}
         self._profiles: dict[str, Profile | None] = {}
         self._types: dict[str, str | None] = {}
         self._expansions: dict[str, valuesets.Expansion | None] = {}
@@ -67,7 +68,7 @@ class Known:
         return _archived_expansion(url)
 
     def _fetch(self, kind: str, url: str) -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] | None = self._beside.get((kind, url))
+        found: Mapping[str, Any] | None = self._beside.get(named(kind, url))
         if found is not None:
             return found
         if kind == "CodeSystem":
@@ -91,13 +92,18 @@ def _archived_expansion(url: str) -> valuesets.Expansion | None:
     return None if found is None else {s: None if c is None else frozenset(c) for s, c in found.items()}
 
 
+def named(kind: str, url: str) -> tuple[str, str]:
+    """The name of a definition; a code system's url in its one spelling."""
+    return kind, canonical_system(url) if kind == "CodeSystem" else url
+
+
 def definition_urls(resource: Mapping[str, Any]) -> set[tuple[str, str]]:
     """("StructureDefinition" | "ValueSet" | "CodeSystem", url) of what a definition builds on."""
     found: set[tuple[str, str]] = set()
 
     def add(kind: str, url: object) -> None:
         if isinstance(url, str):
-            found.add((kind, url.partition("|")[0]))
+            found.add(named(kind, url.partition("|")[0]))
 
     kind = resource.get("resourceType")
     if kind == "StructureDefinition":

@@ -17,6 +17,7 @@ from varde.fhir.validation.shapes import check_of
 from varde.fhir.validation.walk import Fault, Walk
 
 MAXIMUM_ISSUES = 50
+_TOO_DEEP = "elements are nested too deeply to be judged"
 _NO_TYPE = "resourceType names no resource type of R4"
 
 
@@ -37,7 +38,10 @@ def judge(resource: Mapping[str, Any], known: Known = CORE) -> Judgement:
     if not isinstance(kind, str) or not is_type(kind):
         return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")], set())
     walk = Walk(resource if type(resource) is dict else dict(resource), known)
-    faults = check_of(kind)(walk.resource, {}, walk)
+    try:
+        faults = check_of(kind)(walk.resource, {}, walk)
+    except RecursionError:
+        return Judgement([Issue("too-long", _TOO_DEEP, kind)], set())
     return Judgement(_issues(faults, kind)[:MAXIMUM_ISSUES] if faults is not None else [], walk.unknown)
 
 
@@ -48,9 +52,12 @@ def findings(resource: Mapping[str, Any], known: Known = CORE, profiles: Sequenc
     if not isinstance(kind, str) or not is_type(kind):
         return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")], set())
     walk = Walk(dict(resource), known, advice=True)
-    faults = list(check_of(kind)(walk.resource, {}, walk) or ())
-    faults += walk.judge.named(walk.resource, kind, list(profiles))
-    faults += advice(walk.resource, walk, profiles)
+    try:
+        faults = list(check_of(kind)(walk.resource, {}, walk) or ())
+        faults += walk.judge.named(walk.resource, kind, list(profiles))
+        faults += advice(walk.resource, walk, profiles)
+    except RecursionError:
+        return Judgement([Issue("too-long", _TOO_DEEP, kind)], set())
     return Judgement(_issues(faults, kind, everything=True), walk.unknown)
 
 

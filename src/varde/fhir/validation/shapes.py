@@ -16,7 +16,6 @@ from varde.fhir.validation import bindings, invariants, primitives, references
 from varde.fhir.validation.walk import Check, Fault, Faults, Walk, shown
 
 _IGNORED = frozenset({"fhir_comments"})
-MAXIMUM_DEPTH = 100
 
 
 @cache

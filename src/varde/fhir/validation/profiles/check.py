@@ -293,7 +293,7 @@ def _members(name: str, inner: Element, kind: str, known: Any, run: Run) -> Step
         return None
     least, most = _number(inner.definition.get("min")), inner.definition.get("max", "*")
     limit = None if most == "*" or not str(most).isdigit() else int(most)
-    if least <= _base_least(kind, found):
+    if least <= _base_least(kind, found) or _is_given(kind, stem):
         least = 0
     allowed = _allowed_types(inner, found)
     sliced = _slices(inner, run) if inner.slices else None
@@ -342,6 +342,11 @@ def _too_few(stem: str, least: int) -> str:
 
 def _number(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _is_given(kind: str, name: str) -> bool:
+    """Whether the server itself sets it when the resource is written, so that nobody need send it."""
+    return (kind == "Meta" and name in {"lastUpdated", "versionId"}) or (is_type(kind) and name == "id")
 
 
 def _base_least(kind: str, found: tuple[Way, ...]) -> int:
