@@ -178,8 +178,9 @@ def test_what_cannot_be_evaluated_is_refused(text: str) -> None:
 
 WORDS = st.sampled_from(
     [*FUNCTIONS, "name", "given", "where", "value", "Patient", "Quantity", "$this", "$index", "%resource", "1", "0",
-     "2.5", "'a'", "'('", "@2020", "@T10", "{}", "true", "5 'mg'", "1 year", "(", ")", "[", "]", ".", ",", "+", "-", "*",
-     "/", "div", "mod", "&", "|", "=", "!=", "~", "<", ">=", "is", "as", "in", "contains", "and", "or", "implies", "xor"]
+     "2.5", "'a'", "'('", "@2020", "@T10", "{}", "true", "5 'mg'", "1 year", "(", ")", "[", "]", ".", ",", "+", "-",
+     "*", "/", "div", "mod", "&", "|", "=", "!=", "~", "<", ">=", "is", "as", "in", "contains", "and", "or", "implies",
+     "xor"]
 )  # fmt: skip
 
 

@@ -55,25 +55,27 @@ class Knowing:
         return judge(resource, self._known)
 
     def may_learn(self, urls: Iterable[str]) -> bool:
-        """Whether the database may have definitions that this process does not know: else `learn` is for nothing."""
+        """Whether the database may say other of the definitions `urls` than this process knows."""
         if monotonic() - self._asked >= FRESH_SECONDS:
             return True
-        return any((kind, url.partition("|")[0]) in self._index for url in urls for kind in _WANTED)
+        names = {(kind, url.partition("|")[0]) for url in urls for kind in _WANTED}
+        return any(name in self._index and name not in self._loaded for name in names)
 
     async def findings(self, connection: Any, resource: Mapping[str, Any], profiles: Sequence[str]) -> Judgement:
         """All there is to say about a resource, by the store's definitions as they are now."""
         self._asked = float("-inf")
         await self.learn(connection, profiles)
         found = findings(resource, self._known, profiles)
-        if found.unknown and await self.learn(connection, found.unknown):
+        if found.wanted and await self.learn(connection, found.wanted):
             found = findings(resource, self._known, profiles)
         return found
 
     async def learn(self, connection: Any, urls: Iterable[str]) -> bool:
-        """Fetch the definitions of `urls` and all they build on. Whether anything new came to be known."""
+        """Fetch the definitions of `urls` and all they build on. Whether other is known than before."""
+        before = self._known
         await self._refresh(connection)
         index, loaded = self._index, self._loaded
-        before = len(loaded)
+        many = len(loaded)
         wanted = {(kind, url.partition("|")[0]) for url in urls for kind in _WANTED}
         while missing := {name: index[name] for name in wanted if name in index and name not in loaded}:
             rows = await connection.fetch(
@@ -88,10 +90,9 @@ class Knowing:
                     continue
                 loaded[name] = orjson.loads(body)
                 wanted |= definition_urls(loaded[name])
-        if len(loaded) == before or loaded is not self._loaded:
-            return loaded is not self._loaded
-        self._known = Known(loaded)
-        return True
+        if len(loaded) != many and loaded is self._loaded:
+            self._known = Known(loaded)
+        return self._known is not before
 
     async def _refresh(self, connection: Any) -> None:
         if monotonic() - self._asked < FRESH_SECONDS:

@@ -39,6 +39,10 @@ class Known:
             return None
         return found
 
+    def is_beside(self, canonical: str) -> bool:
+        """Whether it is a definition that is beside R4's own."""
+        return ("StructureDefinition", canonical.partition("|")[0]) in self._beside
+
     def type_of(self, canonical: str) -> str | None:
         """The type that a profile, or a type's own definition, is of."""
         if canonical not in self._types:

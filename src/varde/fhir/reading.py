@@ -63,9 +63,9 @@ class Reading:
     async def faults_of(self, resource: Mapping[str, Any], connection: Any = None) -> list[Issue]:
         """The faults of a resource, by the definitions that the store holds too; empty when it is valid."""
         found = self.knowing.judge(resource)
-        if found.unknown and self.knowing.may_learn(found.unknown):
+        if found.wanted and self.knowing.may_learn(found.wanted):
             async with self.reading(connection) as own:
-                learnt = await self.knowing.learn(own, found.unknown)
+                learnt = await self.knowing.learn(own, found.wanted)
             found = self.knowing.judge(resource) if learnt else found
         return found.issues
 

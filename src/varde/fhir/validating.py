@@ -11,6 +11,7 @@ from typing import Any
 from varde.fhir.errors import BadRequest, Gone, Issue, NotFound
 from varde.fhir.exchange import Answer
 from varde.fhir.gate import Interaction
+from varde.fhir.model import Stored
 from varde.fhir.operations import Call, Level, Operation, outcome
 from varde.fhir.store import reaches_all
 
@@ -44,7 +45,7 @@ async def _validate(call: Call) -> Answer:
     if resource is None:
         if call.id is None or mode in {"create", "update"}:
             raise BadRequest.of("$validate takes a resource, alone or as the parameter `resource`")
-        resource = (await call.store.read(call.gate, str(call.type), call.id)).resource
+        resource = (await _stored(call)).resource
     placed = _placed(call, mode, resource)
     async with call.store.reading(call.request.connection) as connection:
         judged = await call.store.knowing.findings(connection, resource, profiles)
@@ -52,6 +53,11 @@ async def _validate(call: Call) -> Answer:
     if not any(issue.severity == "error" for issue in issues):
         issues.append(_VALID)
     return outcome(200, *(issue.as_fhir() for issue in issues))
+
+
+async def _stored(call: Call) -> Stored:
+    """The resource at the address, as the caller may read it."""
+    return await call.store.read(call.gate, str(call.type), str(call.id), connection=call.request.connection)
 
 
 def _word(name: object) -> str:
@@ -80,7 +86,7 @@ async def _deletable(call: Call) -> Answer:
     if not call.gate.allows(Interaction.DELETE, str(call.type)):
         issues.append(Issue("forbidden", "you may not delete resources of this type"))
     try:
-        await call.store.read(call.gate, str(call.type), call.id)
+        await _stored(call)
     except Gone:
         issues.append(Issue("informational", "the resource was deleted before", severity="information"))
     except NotFound:

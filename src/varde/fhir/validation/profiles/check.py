@@ -31,6 +31,8 @@ class Run:
         self.known = walk.known
         self.unknown: set[str] = set()
         """Urls of profiles and value sets that were wanted and are not at hand."""
+        self.beside: set[str] = set()
+        """Urls, named by the resource, of definitions that are not R4's own."""
         self._done: dict[tuple[int, str], list[Fault]] = {}
         self._depth = 0
 
@@ -43,6 +45,7 @@ class Run:
         if profile is None:
             self.unknown.add(url)
             return []
+        self._note(url)
         if profile.type != "Extension":
             return [Fault("structure", "the url names a definition that is of no extension", "url")]
         return self.by(profile, Node(value, "Extension"))
@@ -56,12 +59,18 @@ class Run:
             profile = self.known.profile(url)
             if profile is None:
                 self.unknown.add(url)
-            elif profile.type not in kinds_of(kind):
+                continue
+            self._note(url)
+            if profile.type not in kinds_of(kind):
                 words = f"the profile {profile.url} is of {profile.type}, not of {kind}"
                 found.append(Fault("structure", words, "profile", "meta"))
             else:
                 found += self.by(profile, Node(value, kind))
         return found
+
+    def _note(self, url: str) -> None:
+        if self.known.is_beside(url):
+            self.beside.add(url)
 
     def by(self, profile: Profile, node: Node) -> list[Fault]:
         """The faults of a value by a profile. Asked for again while it is judged, there are none."""
@@ -287,10 +296,14 @@ def _targeted(urls: list[str]) -> Step:
 
 def _members(name: str, inner: Element, kind: str, known: Any, run: Run) -> Step | None:
     """What there is to ask of one element of a value: how often, of which types, in which slices, and each item."""
-    stem = name.removesuffix("[x]")
+    stem, only = name.removesuffix("[x]"), None
     found = known.get(stem)
     if found is None:
-        return None
+        # `deceasedBoolean` for `deceased[x]`: what is said is about that type alone
+        member = structure.members(kind).get(stem)
+        if member is None:
+            return None
+        stem, only, found = member.element, member.type, known[member.element]
     least, most = _number(inner.definition.get("min")), inner.definition.get("max", "*")
     limit = None if most == "*" or not str(most).isdigit() else int(most)
     if least <= _base_least(kind, found) or _is_given(kind, stem):
@@ -299,7 +312,7 @@ def _members(name: str, inner: Element, kind: str, known: Any, run: Run) -> Step
     sliced = _slices(inner, run) if inner.slices else None
 
     def step(node: Node, run: Run) -> list[Fault]:
-        items = child(node, stem)
+        items = [item for item in child(node, stem) if only is None or item.type == only]
         count = len(items)
         faults: list[Fault] = []
         if count < least:
@@ -418,8 +431,9 @@ def _slices(holder: Element, run: Run) -> Callable[[list[Node], Run], _Matched]:
 def _counted(name: str, one: Element, count: int) -> list[Fault]:
     least, most = _number(one.definition.get("min")), str(one.definition.get("max", "*"))
     if count < least:
-        return [Fault("required", f"the slice '{shown(name)}' is required" + (f" {least} times" if least > 1 else ""))]
+        times = f" {least} times" if least > 1 else ""
+        return [Fault("required", f"the slice '{shown(name, '/ ')}' is required{times}")]
     if most.isdigit() and count > int(most):
         words = "is not allowed" if most == "0" else f"may be given {most} times at most"
-        return [Fault("structure", f"the slice '{shown(name)}' {words}")]
+        return [Fault("structure", f"the slice '{shown(name, '/ ')}' {words}")]
     return []
