@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fhir.test_load import REFUSED
+from varde.fhir.splice import parse_exact
 from varde.fhir.validate import faults_of, findings
 
 EXAMPLES = Path("node_modules/hl7.fhir.r4.examples")
@@ -311,3 +312,13 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
     for resource in ({"resourceType": "Patient", "extension": [deep]}, {"resourceType": "Patient", "name": [deep]}):
         assert faults(resource)
         assert findings(resource).issues
+
+
+def test_numbers_that_keep_their_text_are_numbers() -> None:
+    """As Bundles and patches are parsed (splice.parse_exact)."""
+    text = orjson.dumps(example(OBSERVATION)).replace(b'"value":185', b'"value":185.10')
+    resource = parse_exact(text)
+    assert not faults_of(resource)
+    assert not [issue for issue in findings(resource).issues if issue.severity == "error"]
+    big = parse_exact(b'{"resourceType":"Patient","multipleBirthInteger":12345678901234567890}')
+    assert faults(big)
