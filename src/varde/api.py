@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from varde import bulk
 from varde.app import House
+from varde.fhir.everything import EVERYTHING
+from varde.fhir.ips.operation import SUMMARY
+from varde.fhir.matching.operation import matching
 from varde.fhir.operations import Operation
+from varde.fhir.terminology.operations import TERMINOLOGY
+from varde.trust.persons import DNR, FNR
 
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return []
+    return [
+        EVERYTHING,
+        SUMMARY,
+        *TERMINOLOGY,
+        matching(frozenset({FNR, DNR})),
+        *bulk.operations(house),
+    ]

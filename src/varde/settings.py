@@ -36,6 +36,13 @@ class Settings(BaseSettings):
     """Address that users and clients see, without a slash at its end. None: http://host:port. Tokens, links
     and redirects are built from it, never from the Host header."""
 
+    forwarded_trusted: bool = False
+    """Whether links of the FHIR API follow X-Forwarded-Host, -Proto and -Prefix: only behind a proxy that sets or
+    removes all three. Tokens and redirects keep to `public_base`."""
+    fhir_origins: str = "*"
+    """Web pages whose scripts may use the FHIR API from a browser: origins with commas between, `*` for all (the API
+    knows bearer tokens only, never cookies), empty for none."""
+
     database_connections: int = Field(default=8, ge=1, le=200)
     """Connections per process."""
 
@@ -44,6 +51,10 @@ class Settings(BaseSettings):
 
     print_directory: Path | None = None
     """Where the embedded print house keeps what it printed. None: `data`/post."""
+
+    import_sources: tuple[str, ...] = ()
+    """Starts of the addresses that `$import` may fetch from, as a JSON list: ["https://data.example.org/fhir/"]. A
+    private network is reached only by a host given as a number. None: what is imported comes with the request."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -54,6 +65,10 @@ class Settings(BaseSettings):
     staff_client_id: str = "varde-staff"
     client_key_file: Path | None = None
     """Private key (JWK, EC P-256) with which Varde proves itself to the issuers. None: made in `data`."""
+
+    signing_key_file: Path | None = None
+    """Private keys that sign id_tokens for apps (`varde client rotate-keys`). All processes share it. None: made in
+    `data`."""
 
     # Systems outside. Each is the embedded one until its address is set; then what belongs to it must be set as well.
     krr_base: str | None = None

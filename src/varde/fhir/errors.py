@@ -35,6 +35,8 @@ class FhirError(Exception):
     """Base of the store's errors. `issues` is never empty."""
 
     issues: list[Issue] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    """What the answer says beside the OperationOutcome (ETag of what is gone, Allow…)."""
     status: ClassVar[int] = 500
     code: ClassVar[str] = "exception"
 
@@ -93,6 +95,10 @@ class Conflict(FhirError):
     code = "conflict"
 
 
+class Overtaken(Conflict):
+    """409: another writer changed what this write was about to change. Tried again before anybody hears of it."""
+
+
 class PreconditionFailed(FhirError):
     """412: If-Match names another version, or a condition matched more than one resource."""
 
@@ -105,6 +111,13 @@ class TooLarge(FhirError):
 
     status = 413
     code = "too-long"
+
+
+class NotAcceptable(FhirError):
+    """406: another format than JSON was asked for."""
+
+    status = 406
+    code = "not-supported"
 
 
 class UnsupportedMediaType(FhirError):

@@ -18,6 +18,8 @@ class Request:
     body: bytes
     connection: Any = None
     """The transaction it belongs to, for entries of a Bundle."""
+    base: str = ""
+    """The address of the API as the caller sees it, without a slash at its end."""
 
 
 @dataclass(slots=True)

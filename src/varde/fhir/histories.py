@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from varde.fhir.definitions import type_number
+from varde.fhir.definitions import search_parameters, type_name, type_number
 from varde.fhir.errors import BadRequest, NotFound
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.keys import resource_key
@@ -31,12 +31,13 @@ class Histories(Reading):
         *,
         since: datetime | None = None,
         at: tuple[datetime, datetime] | None = None,
+        listed: str | None = None,
         count: int = 20,
         page: str | None = None,
         connection: Any = None,
     ) -> Page:
         """Versions, newest first, of one resource, one type or everything. `at`: those that were current at
-        some moment of a half-open period.
+        some moment of a half-open period. `listed`: those of the items of the List with this id, as it is now.
 
         Former versions are seen as in `vread`. Raises NotFound for a resource that was never there or may not
         be seen, BadRequest for a wrong page key.
@@ -52,6 +53,8 @@ class Histories(Reading):
             where.append(f"r.type = {parameters.add(type_number(resource_type))}::smallint")
         if since is not None:
             where.append(f"r.updated >= {parameters.add(since)}")
+        if listed is not None:
+            where.append(_items(gate, listed, parameters))
         former = list(where)
         if at is not None:
             where.append(f"r.updated < {parameters.add(at[1])}")
@@ -83,6 +86,7 @@ class Histories(Reading):
         if len(rows) > count:
             rows = rows[:count]
             result.next = str(rows[-1]["seq"]) if rows else None
+        rows = [row for row in rows if _is_admitted(gate, row)]
         for row in rows:
             method = "DELETE" if row["deleted"] else "POST" if row["version"] == 1 else "PUT"
             result.entries.append(Entry(stored(row), method=method))
@@ -95,6 +99,20 @@ class Histories(Reading):
         if absent:
             raise NotFound.of(ABSENT)
         return result
+
+
+def _is_admitted(gate: Gate, row: Any) -> bool:
+    return not row["body"] or gate.admits(Interaction.HISTORY, type_name(row["type"]), row["body"])
+
+
+def _items(gate: Gate, list_id: str, parameters: Parameters) -> str:
+    item = search_parameters("List")["item"].key
+    return (
+        f"r.rid in (select f.target from index_reference f join resource l on l.rid = f.rid"
+        f" where f.param = {parameters.add(item)}::int and not l.deleted"
+        f" and l.rid = {parameters.add(resource_key('List', list_id))}::bigint"
+        f" and ({gate.predicate('l', 'List', parameters)}))"
+    )
 
 
 async def _is_seen(connection: Any, gate: Gate, resource_type: str, resource_id: str) -> bool:

@@ -1,39 +1,38 @@
 """FHIR's RESTful interactions: a request already read and let in, to an answer. No ASGI, no SQL.
 
-One method an interaction; `perform` finds which one a method and path mean.
+One method an interaction; `perform` finds which one a method and path mean. Bundles are `bundle.py`'s, what an
+answer looks like is `rendering.py`'s.
 """
 
 from __future__ import annotations
 
-import base64
-import email.utils
-import re
-from collections.abc import Mapping, Sequence
-from datetime import UTC
-from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
 
-import orjson
-
-from varde.fhir import splice
-from varde.fhir.bundle import process, written_entry
+from varde.fhir import bundle, rendering, splice
+from varde.fhir.compartments import compartments
+from varde.fhir.conditional import MAXIMUM_DELETED
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound, UnsupportedMediaType
+from varde.fhir.errors import FhirError, Gone, MethodNotAllowed, NotFound, UnsupportedMediaType
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.gate import Gate
-from varde.fhir.model import Page, Stored, Written
+from varde.fhir.headers import expected_version, preference
+from varde.fhir.history_query import history_query
+from varde.fhir.meta import META, META_ADD, META_DELETE
+from varde.fhir.negotiation import PATCH_TYPES, media_type
 from varde.fhir.operations import Operation, Operations
 from varde.fhir.patch import PatchKind
-from varde.fhir.search.dates import date_range
 from varde.fhir.store import ABSENT, Store, reaches_all
-from varde.fhir.summary import reduced
 from varde.fhir.validating import VALIDATE
 from varde.fhir.writing import is_id
 
-_ETAG = re.compile(r'^(?:W/)?"([0-9]{1,9})"$')
-OWN = (VALIDATE,)
+OWN = (VALIDATE, META, META_ADD, META_DELETE)
 """The operations of every store."""
-_RESERVED = {"_format", "_pretty", "_summary", "_elements"}
+_SHAPING = frozenset({"_format", "_pretty", "_summary", "_elements"})
+_ON_BASE = "GET, HEAD, POST"
+_ON_TYPE = "GET, HEAD, POST, PUT, PATCH, DELETE"
+_ON_INSTANCE = "GET, HEAD, PUT, PATCH, DELETE"
+_ONLY_READ = "GET, HEAD"
 
 
 class Interactions:
@@ -47,292 +46,179 @@ class Interactions:
 
     async def perform(self, gate: Gate, request: Request) -> Answer:
         """Raises FhirError of every kind."""
+        request.base = request.base or self.base
         parts, method = request.segments, request.method
         if not parts:
-            if method == "POST":
-                return await self._bundle(gate, request)
-            if method == "GET":
-                return await self.search_all(gate, request)
-            raise MethodNotAllowed.of("the base takes GET and POST")
-        if parts[-1] == "_history" and method == "GET" and len(parts) <= 3:
+            return await self._on_base(gate, request)
+        last = parts[-1]
+        if last == "_search":
+            if method not in {"GET", "POST"}:
+                raise _only(_ON_BASE)
+            return await self._search(gate, request, parts[:-1])
+        if last == "_history" and len(parts) <= 3:
+            if method != "GET":
+                raise _only(_ONLY_READ)
             return await self._history(gate, request, parts[:-1])
-        if parts[-1].startswith("$"):
-            return await self.operations.call(gate, self.store, self.base, request)
-        if parts == ["_search"]:
-            return await self.search_all(gate, request)
+        if last.startswith("$"):
+            return await self.operations.call(gate, self.store, request.base, request)
         if not is_type(parts[0]):
             raise NotFound.of("no such resource type", code="not-supported")
         if len(parts) == 1:
             return await self._on_type(gate, request, parts[0])
         if len(parts) == 2:
             return await self._on_instance(gate, request, parts[0], parts[1])
-        if len(parts) == 4 and parts[2] == "_history" and method == "GET":
+        if method != "GET":
+            raise _only(_ONLY_READ)
+        if len(parts) == 4 and parts[2] == "_history":
             return await self._vread(gate, request, parts)
-        if len(parts) == 3 and parts[0] == "Patient" and method == "GET":
-            return await self._compartment(gate, request, parts[1], parts[2])
-        raise NotFound.of("no such address", code="not-supported")
+        return await self._search(gate, request, parts)
+
+    async def _on_base(self, gate: Gate, request: Request) -> Answer:
+        if request.method == "POST":
+            return await bundle.process(self.store, gate, request, self.perform)
+        if request.method == "GET":
+            return await self._search(gate, request, [])
+        raise _only(_ON_BASE)
 
     async def _on_type(self, gate: Gate, request: Request, kind: str) -> Answer:
         if request.method == "GET":
-            return await self._search(gate, request, kind)
+            return await self._search(gate, request, [kind])
         if request.method == "POST":
             return await self._create(gate, request, kind)
-        condition = urlencode([(n, v) for n, v in request.query if n not in _RESERVED])
+        condition = _condition(request)
         if request.method == "PUT":
             written = await self.store.conditional_update(
-                gate, kind, condition, request.body, if_match=_if_match(request), upsert=reaches_all(gate, kind),
+                gate, kind, condition, request.body, if_match=expected_version(request.headers),
+                upsert=reaches_all(gate, kind), connection=request.connection,
+            )  # fmt: skip
+            return rendering.written(request, written)
+        if request.method == "DELETE":
+            await self.store.conditional_delete(
+                gate, kind, condition, multiple=MAXIMUM_DELETED > 1, if_match=expected_version(request.headers),
                 connection=request.connection,
             )  # fmt: skip
-            return self._written(request, written)
-        if request.method == "DELETE":
-            await self.store.conditional_delete(gate, kind, condition, connection=request.connection)
-            return Answer(204)
+            return rendering.deleted(request)
         if request.method == "PATCH":
-            return await self._patch(gate, request, kind, None, condition)
-        raise MethodNotAllowed.of("a type takes GET, POST, PUT, PATCH and DELETE")
+            patched = await self.store.conditional_patch(
+                gate, kind, condition, request.body, _patch_kind(request),
+                if_match=expected_version(request.headers), connection=request.connection,
+            )  # fmt: skip
+            return rendering.written(request, patched)
+        raise _only(_ON_TYPE)
 
     async def _on_instance(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
+        if request.method == "GET":
+            return await self._read(gate, request, kind, identifier)
+        if request.method not in {"PUT", "PATCH", "DELETE"}:
+            raise _only(_ON_INSTANCE)
         if not is_id(identifier):
             raise NotFound.of(ABSENT)
-        if request.method == "GET":
-            stored = await self.store.read(gate, kind, identifier, connection=request.connection)
-            return self._resource(request, stored)
+        expected = expected_version(request.headers)
         if request.method == "PUT":
             written = await self.store.update(
-                gate, kind, identifier, request.body, if_match=_if_match(request), upsert=reaches_all(gate, kind),
+                gate, kind, identifier, request.body, if_match=expected, upsert=reaches_all(gate, kind),
                 connection=request.connection,
             )  # fmt: skip
-            return self._written(request, written)
+            return rendering.written(request, written)
         if request.method == "PATCH":
-            return await self._patch(gate, request, kind, identifier, "")
-        if request.method == "DELETE":
-            await self.store.delete(
-                gate, kind, identifier, if_match=_if_match(request), upsert=reaches_all(gate, kind),
+            patched = await self.store.patch(
+                gate, kind, identifier, request.body, _patch_kind(request), if_match=expected,
                 connection=request.connection,
             )  # fmt: skip
-            return Answer(204)
-        raise MethodNotAllowed.of("a resource takes GET, PUT, PATCH and DELETE")
+            return rendering.written(request, patched)
+        version = await self.store.delete(
+            gate, kind, identifier, if_match=expected, upsert=reaches_all(gate, kind), connection=request.connection
+        )
+        return rendering.deleted(request, version)
 
     async def _create(self, gate: Gate, request: Request, kind: str) -> Answer:
+        """A condition may also stand in the address, where fhirpy puts it: passing it over would make doubles."""
+        condition = request.headers.get("if-none-exist")
         written = await self.store.create(
             gate,
             request.body,
             resource_type=kind,
-            if_none_exist=request.headers.get("if-none-exist"),
+            if_none_exist=(_condition(request) or None) if condition is None else condition,
             connection=request.connection,
         )
-        return self._written(request, written)
+        return rendering.written(request, written)
 
-    async def _patch(self, gate: Gate, request: Request, kind: str, identifier: str | None, condition: str) -> Answer:
-        content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    async def _read(self, gate: Gate, request: Request, kind: str, identifier: str) -> Answer:
+        if not is_id(identifier):
+            raise NotFound.of(ABSENT)
         try:
-            patch_kind = PatchKind(content_type if content_type != "application/json" else PatchKind.JSON)
-        except ValueError:
-            raise UnsupportedMediaType.of("a patch is " + ", ".join(PatchKind)) from None
-        if identifier is None:
-            written = await self.store.conditional_patch(
-                gate, kind, condition, request.body, patch_kind, if_match=_if_match(request),
-                connection=request.connection,
-            )  # fmt: skip
-        else:
-            written = await self.store.patch(
-                gate, kind, identifier, request.body, patch_kind, if_match=_if_match(request),
-                connection=request.connection,
-            )  # fmt: skip
-        return self._written(request, written)
+            stored = await self.store.read(gate, kind, identifier, connection=request.connection)
+        except Gone as gone:
+            version = gone.headers["etag"].strip('W/"')
+            gone.headers["location"] = f"{request.base}/{kind}/{identifier}/_history/{version}"
+            raise
+        return rendering.resource(request, stored)
 
     async def _vread(self, gate: Gate, request: Request, parts: list[str]) -> Answer:
-        if not (parts[3].isascii() and parts[3].isdigit() and len(parts[3]) <= 9 and is_id(parts[1])):
+        number = parts[3]
+        if not (number.isascii() and number.isdigit() and len(number) <= 9 and is_id(parts[1])):
             raise NotFound.of(ABSENT)
-        stored = await self.store.vread(gate, parts[0], parts[1], int(parts[3]), connection=request.connection)
-        return self._resource(request, stored)
+        stored = await self.store.vread(gate, parts[0], parts[1], int(number), connection=request.connection)
+        return rendering.resource(request, stored)
 
-    async def _search(self, gate: Gate, request: Request, kind: str) -> Answer:
-        return await self._searched(gate, request, kind, None, kind)
-
-    async def search_all(self, gate: Gate, request: Request) -> Answer:
-        """Search over all types."""
-        return await self._searched(gate, request, None, None, "")
-
-    async def _compartment(self, gate: Gate, request: Request, patient: str, kind: str) -> Answer:
-        if kind != "*" and not is_type(kind):
+    async def _search(self, gate: Gate, request: Request, place: Sequence[str]) -> Answer:
+        """Of everything ([]), of a type ([type]), or within a compartment ([compartment, id, type or *])."""
+        kind, compartment = None, None
+        if len(place) == 1:
+            kind = place[0]
+        elif place:
+            if len(place) > 3 or place[0] not in compartments() or not is_id(place[1]):
+                raise NotFound.of("no such address", code="not-supported")
+            kind = place[2] if len(place) == 3 else "*"
+            compartment = f"{place[0]}/{place[1]}"
+        if kind not in {None, "*"} and not is_type(kind):
             raise NotFound.of("no such resource type", code="not-supported")
-        if not is_id(patient):
-            raise NotFound.of(ABSENT)
-        return await self._searched(
-            gate, request, None if kind == "*" else kind, patient, f"Patient/{quote(patient)}/{kind}"
-        )
-
-    async def _searched(
-        self, gate: Gate, request: Request, kind: str | None, compartment: str | None, path: str
-    ) -> Answer:
-        lenient = "handling=lenient" in request.headers.get("prefer", "")
         page = await self.store.search(
-            gate, kind, request.query, compartment=compartment, lenient=lenient, connection=request.connection
-        )
-        return Answer(200, self._bundle_of(request, page, path, "searchset"))
+            gate, None if kind == "*" else kind, request.query, compartment=compartment,
+            lenient=preference(request.headers).lenient, connection=request.connection,
+        )  # fmt: skip
+        path = "/".join(quote(part, safe="*") for part in (*(compartment or "").split("/"), kind or "") if part)
+        return Answer(200, rendering.bundle(request, page, path, "searchset"))
 
     async def _history(self, gate: Gate, request: Request, parts: list[str]) -> Answer:
         if parts and not is_type(parts[0]):
             raise NotFound.of("no such resource type", code="not-supported")
         if len(parts) == 2 and not is_id(parts[1]):
             raise NotFound.of(ABSENT)
-        asked = dict(request.query)
-        try:
-            since = date_range(asked["_since"].replace(" ", "+"))[0] if asked.get("_since") else None
-            at = date_range(asked["_at"].replace(" ", "+")) if asked.get("_at") else None
-        except (ValueError, OverflowError):
-            raise BadRequest.of("_since and _at are FHIR dates") from None
-        unknown = set(asked) - {
-            "_since",
-            "_at",
-            "_count",
-            "_page",
-            "_format",
-            "_pretty",
-            "_summary",
-            "_elements",
-        }
-        if unknown:
-            raise BadRequest.of("a history takes _since, _at and _count", code="not-supported")
-        count = asked.get("_count", "20")
-        if not (count.isascii() and count.isdigit()) or len(count) > 6:
-            raise BadRequest.of("_count is a whole number, 0 or more")
+        asked = history_query(request.query)
         page = await self.store.history(
-            gate, *parts, since=since, at=at, count=min(int(count), 1000), page=asked.get("_page"),
+            gate, *parts, since=asked.since, at=asked.at, listed=asked.list, count=asked.count, page=asked.page,
             connection=request.connection,
         )  # fmt: skip
-        return Answer(200, self._bundle_of(request, page, "/".join([*parts, "_history"]), "history"))
-
-    async def _bundle(self, gate: Gate, request: Request) -> Answer:
-        parsed = splice.parse_exact(request.body)
-        if not isinstance(parsed, dict) or parsed.get("resourceType") != "Bundle":
-            raise BadRequest.of("the base takes a Bundle of type batch or transaction")
-
-        async def single(
-            method: str, url: str, resource: Any, conditions: Mapping[str, str], connection: Any
-        ) -> dict[str, Any]:
-            path, _, query = url.partition("?")
-            body = splice.dump(resource) if isinstance(resource, dict) else b""
-            content = "application/fhir+json"
-            if method == "PATCH" and isinstance(resource, dict) and resource.get("resourceType") == "Binary":
-                body, content = _patch_of(resource)
-            headers = {**conditions, "content-type": content, "prefer": "return=minimal"}
-            inner = Request(
-                "GET" if method == "HEAD" else method, path.strip("/").split("/"),
-                parse_qsl(query, keep_blank_values=True), headers, body, connection,
-            )  # fmt: skip
-            answer = await self.perform(gate, inner)
-            return _entry(answer)
-
-        return Answer(200, await process(self.store, gate, parsed, single))
-
-    def _resource(self, request: Request, stored: Stored) -> Answer:
-        headers = {
-            "etag": stored.etag,
-            "last-modified": email.utils.format_datetime(stored.updated.astimezone(UTC), usegmt=True),
-        }
-        if request.headers.get("if-none-match") == stored.etag:
-            return Answer(304, None, headers)
-        since = request.headers.get("if-modified-since")
-        if since and "if-none-match" not in request.headers:
-            try:
-                if stored.updated.replace(microsecond=0) <= email.utils.parsedate_to_datetime(since):
-                    return Answer(304, None, headers)
-            except (TypeError, ValueError):
-                pass  # an unreadable date is no condition (RFC 9110, 13.1.3)
-        body: Any = stored.body
-        asked = dict(request.query)
-        if "_summary" in asked or "_elements" in asked:
-            body = reduced(splice.parse_exact(stored.body), asked.get("_summary"), asked.get("_elements"))
-        return Answer(200, body, headers)
-
-    def _written(self, request: Request, written: Written) -> Answer:
-        stored = written.stored
-        headers = {
-            "etag": stored.etag,
-            "last-modified": email.utils.format_datetime(stored.updated.astimezone(UTC), usegmt=True),
-            "location": f"{self.base}/{stored.reference}/_history/{stored.version}",
-        }
-        prefer = request.headers.get("prefer", "")
-        status = 201 if written.created else 200
-        if "return=minimal" in prefer:
-            return Answer(status, None, headers)
-        if "return=OperationOutcome" in prefer:
-            issue = {"severity": "information", "code": "informational", "diagnostics": "stored"}
-            return Answer(status, {"resourceType": "OperationOutcome", "issue": [issue]}, headers)
-        return Answer(status, stored.body, headers)
-
-    def _bundle_of(self, request: Request, page: Page, path: str, kind: str) -> bytes:
-        """The Bundle as text, with each resource's bytes as stored."""
-        asked = dict(request.query)
-        query = [(n, v) for n, v in request.query if n != "_page"]
-        here = f"{self.base}/{path}".rstrip("/")
-        links = [{"relation": "self", "url": _link(here, request.query)}]
-        if page.next is not None:
-            links.append({"relation": "next", "url": _link(here, [*query, ("_page", page.next)])})
-        summary, elements = asked.get("_summary"), asked.get("_elements")
-        entries = []
-        for entry in page.entries:
-            stored = entry.stored
-            head = f'{{"fullUrl":"{self.base}/{stored.reference}"'.encode()
-            body = stored.body
-            if body and (elements or summary not in {None, "false"}):
-                body = splice.dump(reduced(splice.parse_exact(stored.body), summary, elements))
-            text = head + (b',"resource":' + body if body else b"")
-            if kind == "history":
-                url = stored.type if entry.method == "POST" else stored.reference
-                request_part = {"method": entry.method, "url": url}
-                status = {"POST": "201", "PUT": "200", "DELETE": "204"}[entry.method]
-                response = {"status": status, "etag": stored.etag, "lastModified": stored.last_updated}
-                text += b',"request":' + orjson.dumps(request_part) + b',"response":' + orjson.dumps(response)
-            else:
-                text += b',"search":{"mode":"' + entry.mode.encode() + b'"}'
-            entries.append(text + b"}")
-        if page.warnings:
-            outcome = {
-                "resourceType": "OperationOutcome",
-                "issue": [{"severity": "warning", "code": "not-supported", "diagnostics": w} for w in page.warnings],
-            }
-            entries.append(b'{"resource":' + orjson.dumps(outcome) + b',"search":{"mode":"outcome"}}')
-        total = b"" if page.total is None else b',"total":%d' % page.total
-        listed = b',"entry":[' + b",".join(entries) + b"]" if entries else b""
-        head = b'{"resourceType":"Bundle","type":"' + kind.encode() + b'"' + total
-        return head + b',"link":' + orjson.dumps(links) + listed + b"}"
+        return Answer(200, rendering.bundle(request, page, "/".join([*parts, "_history"]), "history"))
 
 
-def _link(here: str, query: list[tuple[str, str]]) -> str:
-    return f"{here}?{urlencode(query)}" if query else here
+def _condition(request: Request) -> str:
+    """The condition that an address's query makes."""
+    return urlencode([(name, value) for name, value in request.query if name not in _SHAPING])
 
 
-def _patch_of(binary: Mapping[str, Any]) -> tuple[bytes, str]:
-    """(patch, media type) in a Binary that an entry of a Bundle carries."""
-    try:
-        patch = base64.b64decode(str(binary.get("data") or ""))
-    except ValueError:
-        raise BadRequest.of("the data of a Binary is base64") from None
-    return patch, str(binary.get("contentType") or PatchKind.JSON)
+def _patch_kind(request: Request) -> PatchKind:
+    kind = media_type(request.headers)
+    if kind in PATCH_TYPES:
+        return PatchKind(kind)
+    if kind == "application/json":
+        return _general(request.body)
+    if kind == PatchKind.FHIRPATH:
+        return PatchKind.FHIRPATH
+    raise UnsupportedMediaType.of("a patch is " + ", ".join(PatchKind))
 
 
-def _if_match(request: Request) -> int | None:
-    text = request.headers.get("if-match")
-    if text is None:
-        return None
-    match = _ETAG.match(text.strip())
-    if not match:
-        raise BadRequest.of('If-Match is written W/"version"')
-    return int(match[1])
+def _general(body: bytes) -> PatchKind:
+    """The kind of a patch that is only called JSON: fhirpy, and those who follow Aidbox, send merge patches so."""
+    patch = splice.loads(body)
+    if isinstance(patch, list):
+        return PatchKind.JSON
+    is_parameters = isinstance(patch, dict) and patch.get("resourceType") == "Parameters"
+    return PatchKind.FHIRPATH if is_parameters else PatchKind.MERGE
 
 
-def _entry(answer: Answer) -> dict[str, Any]:
-    entry: dict[str, Any] = {"response": {"status": str(answer.status)}}
-    for header, member in (("location", "location"), ("etag", "etag")):
-        if header in answer.headers:
-            entry["response"][member] = answer.headers[header]
-    if answer.body:
-        body = splice.parse_exact(answer.body) if isinstance(answer.body, bytes) else answer.body
-        entry["resource"] = body
-    return entry
-
-
-__all__ = ["Answer", "FhirError", "Interactions", "Request", "written_entry"]
+def _only(methods: str) -> FhirError:
+    error = MethodNotAllowed.of(f"this address takes {methods}")
+    error.headers = {"allow": methods}
+    return error

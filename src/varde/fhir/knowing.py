@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from varde.fhir import structure
-from varde.fhir.known import CORE, Known, definition_urls, is_definition, named
+from varde.fhir.known import CORE, Known, definition_urls, named
+from varde.fhir.model import ProjectedRow
 from varde.fhir.validate import Judgement, findings, judge
-from varde.fhir.write import NewVersion
 
 FRESH_SECONDS = 1.0
 """For how long a process may judge by definitions that another process has changed."""
@@ -38,17 +38,21 @@ class Knowing:
         self._state: tuple[int, int] | None = None
         self._asked = float("-inf")
 
-    async def written(self, connection: Any, versions: Sequence[NewVersion]) -> None:
+    types = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
+
+    async def written(self, connection: Any, rows: Sequence[ProjectedRow]) -> None:
         """Keep the list of definitions, in the transaction that wrote the resources."""
-        rows = [(v.rid, v.type, _url(v.resource), v.version) for v in versions if is_definition(v.type)]
-        if not rows:
-            return
         await connection.executemany(
-            "insert into fhir_definition (rid, kind, url, version) values ($1, $2, $3, $4)"
-            " on conflict (rid) do update set url = excluded.url, version = excluded.version",
-            sorted(rows),
+            "insert into fhir_definition as d (rid, kind, url, changes) values ($1, $2, $3, 1)"
+            " on conflict (rid) do update set url = excluded.url, changes = d.changes + 1",
+            sorted((row.rid, row.type, _url(row.new)) for row in rows),
         )
         self._asked = float("-inf")
+
+    async def concerns(self, connection: Any, urls: Iterable[str]) -> bool:
+        """Whether the store has definitions of one of `urls`."""
+        await self._refresh(connection)
+        return any((kind, url.partition("|")[0]) in self._index for url in urls for kind in _WANTED)
 
     def judge(self, resource: Mapping[str, Any]) -> Judgement:
         """The faults of a resource by what this process knows now. Asks no database."""
@@ -98,7 +102,7 @@ class Knowing:
         if monotonic() - self._asked < FRESH_SECONDS:
             return
         row = await connection.fetchrow(
-            "select count(*) as count, coalesce(sum(version), 0) as sum from fhir_definition"
+            "select count(*) as count, coalesce(sum(changes), 0) as sum from fhir_definition"
         )
         self._asked = monotonic()
         state = (row["count"], row["sum"])

@@ -11,7 +11,6 @@ from varde.fhir import structure, valuesets
 from varde.fhir.definitions import canonical_system
 from varde.fhir.validation.profiles.tree import Profile, profile_of
 
-_KINDS = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
 _MISSING = object()
 
 
@@ -126,11 +125,6 @@ def definition_urls(resource: Mapping[str, Any]) -> set[tuple[str, str]]:
             for url in _list(_dict(include).get("valueSet")):
                 add("ValueSet", url)
     return found
-
-
-def is_definition(resource_type: str) -> bool:
-    """Whether resources of the type are definitions that validation uses."""
-    return resource_type in _KINDS
 
 
 def _dict(value: Any) -> dict[str, Any]:

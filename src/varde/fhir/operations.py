@@ -15,7 +15,7 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import is_type
-from varde.fhir.errors import BadRequest, MethodNotAllowed, NotFound
+from varde.fhir.errors import BadRequest, FhirError, MethodNotAllowed, NotFound
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.gate import Gate
 from varde.fhir.store import ABSENT, Store
@@ -80,8 +80,9 @@ class Operation:
     """One operation. `definition` is the canonical url of its OperationDefinition, empty for an address that another
     operation's answer gives and that is declared nowhere; `types` None for every type.
 
-    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2). `removes` says that
-    DELETE calls it too: to call off what it tells of."""
+    `changes` says that it affects the state of the server: then GET does not call it (R4 3.2.0.2). In a transaction
+    such a one is called only when it is `transactional`: when it does all its work on `call.request.connection`.
+    `removes` says that DELETE calls it too: to call off what it tells of."""
 
     name: str
     definition: str
@@ -89,6 +90,7 @@ class Operation:
     level: Level
     types: frozenset[str] | None = None
     changes: bool = False
+    transactional: bool = False
     removes: bool = False
 
     def fits(self, resource_type: str | None, identifier: str | None) -> bool:
@@ -117,9 +119,11 @@ class Operations:
         found = next((o for o in self.every if o.name == name and o.fits(kind, identifier)), None)
         if found is None:
             raise NotFound.of("no such operation", code="not-supported")
-        methods = ["POST", *(() if found.changes else ("GET",)), *(("DELETE",) if found.removes else ())]
+        methods = ["POST", *(() if found.changes else ("GET", "HEAD")), *(("DELETE",) if found.removes else ())]
         if request.method not in methods:
-            raise MethodNotAllowed.of("this operation is called by " + " or ".join(methods))
+            raise _only(", ".join(methods))
+        if request.connection is not None and found.changes and not found.transactional:
+            raise BadRequest.of("this operation is not done inside a transaction", code="not-supported")
         if identifier is not None and not is_id(identifier):
             raise NotFound.of(ABSENT)
         return await found.run(Call(gate, store, base, request, kind, identifier))
@@ -136,6 +140,12 @@ class Operations:
                 else (o.types is None or resource_type in o.types) and bool(o.level & (Level.TYPE | Level.INSTANCE))
             )
         ]
+
+
+def _only(methods: str) -> FhirError:
+    error = MethodNotAllowed.of(f"this operation is called by {methods}")
+    error.headers = {"allow": methods}
+    return error
 
 
 def parameters(*named: tuple[str, str, Any]) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from varde.fhir.gathering import Gathering
 from varde.fhir.keys import resource_key
 from varde.fhir.knowing import Knowing
 from varde.fhir.model import Projection, Stored
+from varde.fhir.search.custom import CustomParameters
 from varde.fhir.search.sql import COLUMNS
+from varde.fhir.search.terms import Definitions, Terminology
 
 ABSENT = "the resource does not exist"
 SELECT = ", ".join(f"r.{c}" for c in COLUMNS.split(", "))
@@ -53,11 +55,19 @@ async def fetch(connection: Any, sql: str, values: list[Any]) -> list[Any]:
 class Reading:
     """read and vread."""
 
-    def __init__(self, database: Database, clock: Clock, projections: Sequence[Projection] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projections: Sequence[Projection] = (),
+        terminology: Terminology | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
-        self.projections = tuple(projections)
+        self.custom = CustomParameters(clock)
         self.knowing = Knowing()
+        self.projections: tuple[Projection, ...] = (self.custom, self.knowing, *projections)
+        self.terminology = terminology or Definitions()
         self._reads: Gathering[_Asked, Any] = Gathering(self._read_together)
 
     async def faults_of(self, resource: Mapping[str, Any], connection: Any = None) -> list[Issue]:
@@ -201,6 +211,13 @@ class Reading:
         )
         async with self.reading(connection) as own:
             row = await own.fetchrow(sql, *parameters.values)
+        if (
+            row is not None
+            and row["visible"]
+            and row["body"]
+            and not gate.admits(Interaction.VREAD, resource_type, row["body"])
+        ):
+            row = None
         return await self._shown(gate, Interaction.VREAD, resource_type, resource_id, row, connection)
 
     async def _shown(
@@ -234,7 +251,9 @@ def _visible(row: Any) -> Stored:
     if row is None or not row["visible"]:
         raise NotFound.of(ABSENT)
     if row["deleted"]:
-        raise Gone.of("the resource was deleted")
+        gone = Gone.of("the resource was deleted")
+        gone.headers = {"etag": f'W/"{row["version"]}"'}
+        raise gone
     return stored(row)
 
 

@@ -8,46 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from functools import cache
+from typing import Any
 from urllib.parse import parse_qsl
 
-import asyncpg
-import structlog
-
-from varde.fhir.errors import (
-    BadRequest,
-    FhirError,
-    MethodNotAllowed,
-    NotFound,
-    TooLarge,
-    Unavailable,
-    UnsupportedMediaType,
-)
+from varde.fhir.cors import Cors
+from varde.fhir.documents import TERMINOLOGY, Discovery, Documents
+from varde.fhir.errors import BadRequest, FhirError, TooLarge, UnsupportedMediaType
 from varde.fhir.exchange import Answer, Request
+from varde.fhir.failures import as_fhir_error
 from varde.fhir.gate import Gate
 from varde.fhir.interactions import Interactions
+from varde.fhir.negotiation import FHIR_JSON, FORM, answer_type, check_body, is_pretty, media_type
 from varde.fhir.operations import Operation
+from varde.fhir.proxy import Proxied
 from varde.fhir.splice import dump, parse_exact
 from varde.fhir.store import Store
+from varde.fhir.terminology.capabilities import terminology_capabilities
 
 MAXIMUM_BODY = 16 * 1024 * 1024
-_FHIR_JSON = "application/fhir+json; charset=utf-8"
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
-_NDJSON = ("application/fhir+ndjson", "application/ndjson", "ndjson")
-"""What operations on data in bulk take and give (Bulk Data IG)."""
-_ACCEPTED = ("application/fhir+json", "application/json", "*/*", "application/*", "json", "text/json")
-_log = structlog.get_logger("varde.fhir")
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 Authenticate = Callable[[Mapping[str, str], str, str], Awaitable[Gate]]
 """(headers in lower case, method, path) -> Gate. Raises a FhirError of status 401."""
-
-
-class Discovery(Protocol):
-    """What the open addresses answer."""
-
-    def __call__(self) -> dict[str, Any]:
-        """The document."""
-        ...
 
 
 class Unauthorized(FhirError):
@@ -59,7 +43,11 @@ class Unauthorized(FhirError):
 
 
 class FhirApplication:
-    """ASGI application for everything under `/fhir`."""
+    """ASGI application for everything under `/fhir`.
+
+    `origins`: web pages that may use the API from a browser ("*": all). `proxied`: how the caller's address is known
+    behind a proxy that is trusted to say it.
+    """
 
     def __init__(
         self,
@@ -69,100 +57,74 @@ class FhirApplication:
         metadata: Discovery,
         smart_configuration: Discovery,
         operations: Sequence[Operation] = (),
+        *,
+        origins: Sequence[str] = ("*",),
+        proxied: Proxied | None = None,
     ) -> None:
         self._authenticate = authenticate
-        self._open = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
+        documents = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
+        if any(operation.name == "expand" for operation in operations):
+            documents[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
+        self._documents = Documents(documents)
         self._interactions = Interactions(store, base, operations)
+        self._cors = Cors(origins)
+        self._proxied = proxied
 
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Any) -> None:
         """One HTTP request."""
         if scope["type"] != "http":
             return
-        head = scope["method"] == "HEAD"
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        reply = _Reply(head=scope["method"] == "HEAD", headers=self._cors.headers(headers.get("origin")))
         try:
-            answer = await self._answer(scope, receive)
-        except FhirError as error:
-            answer = _outcome(error)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, TimeoutError):
-            answer = _outcome(Unavailable.of("the database is away; try again shortly"))
-        except asyncpg.TooManyConnectionsError:
-            answer = _outcome(Unavailable.of("too busy; try again shortly"))
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
-            answer = _outcome(Unavailable.of("other writers were in the way; try again"))
+            answer = await self._answer(scope, headers, receive, reply)
         except asyncio.CancelledError:
             raise
-        except Exception:
-            _log.exception("fhir.failure", method=scope["method"])
-            answer = Answer(500, FhirError.of("an error of the server's own; it has been logged").outcome())
-        await _send(send, answer, head, _pretty(scope))
+        except Exception as failure:
+            answer = _outcome(as_fhir_error(failure))
+        await reply.send(send, answer)
 
-    async def _answer(self, scope: Mapping[str, Any], receive: Any) -> Answer:
-        root = scope.get("root_path", "")
-        path = scope["path"]
+    async def _answer(
+        self, scope: Mapping[str, Any], headers: Mapping[str, str], receive: Any, reply: _Reply
+    ) -> Answer:
+        root, path, method = scope.get("root_path", ""), scope["path"], scope["method"]
         path = path[len(root) :] if root and path.startswith(root) else path
         path = path.strip("/")
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        if method == "GET" and path in self._open:
-            return Answer(200, self._open[path]())
-        gate = await self._authenticate(headers, scope["method"], scope["path"])
-        operation = path.rpartition("/")[2].startswith("$")
-        _check_format(headers, scope["query_string"], (*_ACCEPTED, *_NDJSON) if operation else _ACCEPTED)
-        body = await _body(receive, headers) if method in {"POST", "PUT", "PATCH"} else b""
-        try:
-            query = parse_qsl(scope["query_string"].decode("ascii"), keep_blank_values=True, errors="strict")
-        except (UnicodeDecodeError, ValueError):
-            raise BadRequest.of("the query is not valid UTF-8") from None
+        if method == "OPTIONS":
+            return self._cors.preflight(headers)
+        query = _query(scope["query_string"])
+        if method in {"GET", "HEAD"} and path in self._documents:
+            reply.negotiate(headers, query)
+            return self._documents.answer(path, headers, query)
+        gate = await self._authenticate(headers, method, scope["path"])
+        bulk = path.rpartition("/")[2].startswith("$")
+        reply.negotiate(headers, query, bulk=bulk)
+        body = await _body(receive, headers) if method in _WITH_BODY else b""
         segments = path.split("/") if path else []
-        if segments[-1:] == ["_search"] and method == "POST":
-            if "application/x-www-form-urlencoded" not in headers.get("content-type", ""):
-                raise UnsupportedMediaType.of("_search takes application/x-www-form-urlencoded")
-            try:
-                query += parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict")
-            except (UnicodeDecodeError, ValueError):
-                raise BadRequest.of("the form is not valid UTF-8") from None
-            method, segments, body = "GET", segments[:-1] or ["_all"], b""
+        if method == "POST" and segments[-1:] == ["_search"]:
+            query, body = [*query, *_form(headers, body)], b""
         elif body:
-            _check_body_type(method, headers, _NDJSON if operation else ())
-        if segments == ["_all"]:
-            segments = []
-            return await self._interactions.search_all(gate, Request("GET", [], query, headers, b""))
-        return await self._interactions.perform(gate, Request(method, segments, query, headers, body))
+            check_body(method, headers, bulk=bulk)
+        base = self._proxied.base(headers) if self._proxied is not None else ""
+        method = "GET" if method == "HEAD" else method
+        return await self._interactions.perform(gate, Request(method, segments, query, headers, body, base=base))
 
 
-def _pretty(scope: Mapping[str, Any]) -> bool:
-    return b"_pretty=true" in scope.get("query_string", b"")
+def _query(text: bytes) -> list[tuple[str, str]]:
+    try:
+        query = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError):
+        raise BadRequest.of("the query is not valid UTF-8") from None
+    return query
 
 
-def _check_format(headers: Mapping[str, str], query: bytes, accepted: Sequence[str]) -> None:
-    wanted = dict(parse_qsl(query.decode("latin-1"))).get("_format") if b"_format" in query else None
-    if wanted is not None:
-        wanted = wanted.replace(" ", "+").split(";")[0]
-        if wanted not in {"json", "application/json", "application/fhir+json", "text/json"}:
-            raise NotAcceptable.of("only JSON is given: application/fhir+json")
-        return
-    accept = headers.get("accept", "*/*")
-    if accept in accepted:
-        return
-    kinds = [part.split(";")[0].strip() for part in accept.split(",")]
-    if not any(kind in accepted for kind in kinds):
-        raise NotAcceptable.of("only JSON is given: application/fhir+json")
-
-
-class NotAcceptable(FhirError):
-    """406: another format than JSON was asked for."""
-
-    status = 406
-    code = "not-supported"
-
-
-def _check_body_type(method: str, headers: Mapping[str, str], more: Sequence[str] = ()) -> None:
-    kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    fitting = {"application/fhir+json", "application/json", *more}
-    if method == "PATCH":
-        fitting = {*fitting, "application/json-patch+json", "application/merge-patch+json"}
-    if kind not in fitting:
-        raise UnsupportedMediaType.of("the body must be application/fhir+json")
+def _form(headers: Mapping[str, str], body: bytes) -> list[tuple[str, str]]:
+    if body and media_type(headers) != FORM:
+        raise UnsupportedMediaType.of(f"_search takes {FORM}")
+    try:
+        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict")
+    except (UnicodeDecodeError, ValueError):
+        raise BadRequest.of("the form is not valid UTF-8") from None
 
 
 async def _body(receive: Any, headers: Mapping[str, str]) -> bytes:
@@ -185,7 +147,7 @@ async def _body(receive: Any, headers: Mapping[str, str]) -> bytes:
 
 
 def _outcome(error: FhirError) -> Answer:
-    headers = {}
+    headers = dict(error.headers)
     if isinstance(error, Unauthorized):
         headers["www-authenticate"] = error.challenge
     if error.status == 503:
@@ -193,31 +155,46 @@ def _outcome(error: FhirError) -> Answer:
     return Answer(error.status, error.outcome(), headers)
 
 
-async def _stream(send: Any, answer: Answer, pieces: AsyncIterator[bytes], head: bool) -> None:
-    headers = [*_ALWAYS, *((name.encode(), value.encode("latin-1")) for name, value in answer.headers.items())]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if not head:
-        async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+class _Reply:
+    """How one answer is sent: its media type, its layout, and whether its body goes along."""
+
+    def __init__(self, *, head: bool, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self._head = head
+        self._headers = headers
+        self._kind = FHIR_JSON
+        self._pretty = False
+
+    def negotiate(self, headers: Mapping[str, str], query: Sequence[tuple[str, str]], *, bulk: bool = False) -> None:
+        """Settle what the client wants. Raises NotAcceptable and BadRequest, which are sent as plain FHIR JSON."""
+        self._pretty = is_pretty(query)
+        self._kind = answer_type(headers, query, bulk=bulk)
+
+    async def send(self, send: Any, answer: Answer) -> None:
+        """Send the answer, headers first."""
+        body = answer.body
+        headers = [*_ALWAYS, *self._headers] if "cache-control" not in answer.headers else [_ALWAYS[1], *self._headers]
+        headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+        start = {"type": "http.response.start", "status": answer.status, "headers": headers}
+        if isinstance(body, AsyncIterator):
+            await self._stream(send, start, body)
+            return
+        if not isinstance(body, bytes):
+            body = b"" if body is None else dump(body)
+        if self._pretty and body and "content-type" not in answer.headers:
+            body = dump(parse_exact(body), indent=True)
+        if body and "content-type" not in answer.headers:
+            headers.append((b"content-type", f"{self._kind}; charset=utf-8".encode()))
+        if answer.status not in {204, 304}:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send(start)
+        await send({"type": "http.response.body", "body": b"" if self._head or answer.status == 304 else body})
+
+    async def _stream(self, send: Any, start: dict[str, Any], pieces: AsyncIterator[bytes]) -> None:
+        await send(start)
+        if not self._head:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
-async def _send(send: Any, answer: Answer, head: bool, pretty: bool) -> None:
-    body = answer.body
-    if isinstance(body, AsyncIterator):
-        await _stream(send, answer, body, head)
-        return
-    if not isinstance(body, bytes):
-        body = b"" if body is None else dump(body)
-    if pretty and body:
-        body = dump(parse_exact(body), indent=True)
-    headers = list(_ALWAYS)
-    if body:
-        headers.append((b"content-type", _FHIR_JSON.encode()))
-    headers.append((b"content-length", str(len(body)).encode()))
-    headers += [(name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head or answer.status == 304 else body})
-
-
-__all__ = ["FhirApplication", "MethodNotAllowed", "NotFound", "Unauthorized"]
+__all__ = ["FhirApplication", "Unauthorized"]
