@@ -108,7 +108,8 @@ def compile_path(text: str, *, of_constraints: bool = False) -> Expression:
     """Compile an expression. Raises FhirPathError for what is no FHIRPath or names an unknown function or type.
 
     `of_constraints`: as R4's constraints take for granted, startsWith, endsWith, contains and matches answer false
-    on nothing (bdl-8, ref-1), as does `is` (ras-2), where FHIRPath says empty, and matches() is about the whole text (eld-19).
+    on nothing (bdl-8, ref-1), as does `is` (ras-2), where FHIRPath says empty; and matches() is about the whole
+    text (eld-19).
     """
     tree = parse(text)
     return Expression(text, tree, Compiler(of_constraints).step(tree))
