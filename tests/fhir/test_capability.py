@@ -76,7 +76,7 @@ async def test_every_interaction_of_every_type(client: httpx.AsyncClient) -> Non
         resource, own = {**_example(kind), "id": "cap"}, f"/{kind}/cap"
 
         async def status(method: str, path: str, body: Any = None, kind: str = kind, **headers: str) -> int:
-            kinds = {k.replace("_", "-"): v for k, v in headers.items()}
+            kinds = {"accept": "application/fhir+json"} | {k.replace("_", "-"): v for k, v in headers.items()}
             answer = await client.request(method, path, content=json.dumps(body) if body else None, headers=kinds)
             if answer.status_code >= 400:
                 assert answer.json()["resourceType"] == "OperationOutcome"
