@@ -1,7 +1,8 @@
 """Set-up step: makes compact files in `definitions/` from HL7's own R4 package. Run: python -m varde.fhir.build
 
 The package `hl7.fhir.r4.examples` of the npm registry holds every SearchParameter, StructureDefinition (with
-snapshots), ValueSet and CompartmentDefinition of R4 4.0.1. Nothing here runs in production.
+snapshots), ValueSet and CompartmentDefinition of R4 4.0.1; units come from `@lhncbc/ucum-lhc`. Nothing here runs in
+production.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from varde.fhir import build_compartments, build_search, build_structure, build_summary
+from varde.fhir import build_compartments, build_search, build_structure, build_summary, build_units
+from varde.fhir.search import paths
 
 _MODULES = (build_search, build_structure, build_compartments, build_summary)
 TARGET = Path(__file__).parent / "definitions"
@@ -35,7 +37,8 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in _MODULES)]
+    modules = (*_MODULES, build_units, paths)
+    inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return
     target.mkdir(parents=True, exist_ok=True)
@@ -43,6 +46,7 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     package |= read_package(source, "ValueSet", "CodeSystem")
     for module in _MODULES:
         module.build(package, target)
+    build_units.build(source.parent, target)
     stamp.touch()
 
 

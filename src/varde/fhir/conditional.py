@@ -30,7 +30,7 @@ def condition_of(resource_type: str, query: str) -> str:
     search = parse(resource_type, query)
     if search.shaped:
         raise BadRequest.of("a condition takes search parameters only, none that shape a result")
-    if not (search.conditions or search.ids or search.updated or search.lists):
+    if not search.asks:
         raise PreconditionFailed.of("a condition must ask for something")
     return query
 

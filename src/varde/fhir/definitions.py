@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 from varde.fhir.keys import parameter_key
 
@@ -23,6 +25,31 @@ _MAIN_DATE = (
     "start", "start-date", "completed", "collected", "birthdate", "received",
 )  # fmt: skip
 """Search parameters by which a person would sort a type's resources, in order of preference."""
+
+EXTRACTION = {
+    "token": 2, "reference": 2, "string": 1, "date": 2, "number": 2, "quantity": 2, "uri": 1, "composite": 2,
+    "special": 1,
+}  # fmt: skip
+"""Number of what `search/values.py` makes of each kind of parameter. Raise it when that changes: the keys of its
+values then change too, `varde reindex` makes them anew, and until then nothing is found by a former reading."""
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R", covariant=True)
+
+
+class _Kept(Protocol[_P, _R]):
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+    def cache_clear(self) -> None: ...
+
+
+_kept: list[_Kept[..., Any]] = []
+
+
+def kept(function: Callable[_P, _R]) -> _Kept[_P, _R]:
+    """Remember what a function gives, until the custom search parameters change."""
+    made = cast(_Kept[_P, _R], cache(function))
+    _kept.append(made)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +66,11 @@ class SearchParameter:
     bases: tuple[Any, ...] = ()
     """Of a composite: the elements whose components belong together."""
     everywhere: tuple[int, ...] = ()
-    """For a search over all types: the parameter's key in each of them."""
+    """For a search over several types: the parameter's key in each of them."""
+    systems: tuple[str, ...] = ()
+    """Code systems that its plain codes belong to by their binding, though a resource does not say so."""
+    ready: bool = True
+    """False for a custom parameter by which the resources there are not all indexed yet."""
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -81,30 +112,85 @@ def type_name(number: int) -> str:
     return str(_search()["types"][number - 1])
 
 
-@cache
+_custom: dict[str, dict[str, dict[str, Any]]] = {}
+
+
+def set_custom(parameters: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Take `parameters` (type -> code -> as in search.json) for the custom ones of this process, in place of those
+    it had."""
+    _custom.clear()
+    _custom.update({kind: {code: dict(one) for code, one in own.items()} for kind, own in parameters.items()})
+    for function in _kept:
+        function.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def own_urls() -> frozenset[str]:
+    """Canonical urls of the parameters of R4's own definitions."""
+    return frozenset(p["url"] for own in _search()["parameters"].values() for p in own.values())
+
+
+def own_key(resource_type: str, code: str, definition: Mapping[str, Any]) -> int:
+    """A parameter's key, made of all that decides what is indexed under it."""
+    read = [definition["kind"], EXTRACTION[definition["kind"]], definition["paths"], definition.get("bases", [])]
+    digest = blake2b(json.dumps(read, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return parameter_key(resource_type, f"{code}#{digest}")
+
+
+_SPECIAL = {
+    "_text": "http://hl7.org/fhir/SearchParameter/DomainResource-text",
+    "_content": "http://hl7.org/fhir/SearchParameter/Resource-content",
+    "_filter": "http://hl7.org/fhir/SearchParameter/filter",
+    "_list": "http://hl7.org/fhir/SearchParameter/Resource-list",
+}
+"""What every type can be searched by that has no values of its own in the index tables."""
+
+
+@kept
 def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
-    """The parameters of one type, those of all resources included, by code."""
-    return {
+    """The parameters of one type, those of all resources and custom ones included, by code."""
+    found = {**_search()["parameters"][resource_type], **_custom.get(resource_type, {})}
+    own = {
         code: SearchParameter(
-            code, p["kind"], p["url"], tuple(p["targets"]), parameter_key(resource_type, code),
-            tuple(p["paths"]), tuple(p.get("bases", ())),
+            code, p["kind"], p["url"], tuple(p["targets"]), own_key(resource_type, code, p),
+            tuple(p["paths"]), tuple(p.get("bases", ())), (), tuple(p.get("systems", ())), p.get("ready", True),
         )
-        for code, p in _search()["parameters"][resource_type].items()
-        if p["kind"] != "special"
+        for code, p in found.items()
     }  # fmt: skip
+    special = {
+        code: SearchParameter(code, "special", url, (), parameter_key(resource_type, code), ())
+        for code, url in _SPECIAL.items()
+        if code != "_text" or resource_type not in _WITHOUT_NARRATIVE
+    }
+    return own | special
 
 
-@cache
-def common_parameter(code: str) -> SearchParameter | None:
-    """A parameter that every type has (`_tag`, `_profile`…), for searches over all types."""
-    if not code.startswith("_"):
+_WITHOUT_NARRATIVE = frozenset({"Binary", "Bundle", "Parameters"})
+
+
+@kept
+def index_digest(resource_type: str) -> int:
+    """A number for all by which the type's values are extracted: what a row was indexed by (column `indexed`)."""
+    keys = sorted(str(parameter.key) for parameter in search_parameters(resource_type).values())
+    digest = blake2b(" ".join([*keys, str(main_date(resource_type))]).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big", signed=True) or 1
+
+
+@kept
+def common_parameter(code: str, among: tuple[str, ...] = ()) -> SearchParameter | None:
+    """A parameter that every type has (`_tag`, `_profile`…), or each `among` those named, for searches over them."""
+    names = among or resource_types()
+    own = [search_parameters(name).get(code) for name in names]
+    found = own[0]
+    if found is None or any(p is None or p.kind != found.kind for p in own):
         return None
-    own = [search_parameters(name).get(code) for name in resource_types()]
+    targets = tuple(dict.fromkeys(target for p in own if p is not None for target in p.targets))
     keys = tuple(p.key for p in own if p is not None)
-    return replace(found, everywhere=keys) if (found := own[0]) is not None and len(keys) == len(own) else None
+    systems = tuple(dict.fromkeys(system for p in own if p is not None for system in p.systems))
+    return replace(found, everywhere=keys, targets=targets, systems=systems)
 
 
-@cache
+@kept
 def one_patient(resource_type: str) -> frozenset[str]:
     """Codes of the parameters that say the same as the column `patient`: what they name is the one patient in
     whose compartment the resource is. Not for types that may name several (an Appointment of mother and child)."""
@@ -139,10 +225,11 @@ def compartment_parameters(resource_type: str) -> tuple[str, ...]:
     return _BESIDE.get(resource_type) or tuple(_search()["compartment"].get(resource_type, ()))
 
 
-@cache
+@kept
 def main_date(resource_type: str) -> str | None:
     """The code of the date parameter by which resources of this type are sorted by default, if any."""
-    dates = {c for c, p in search_parameters(resource_type).items() if p.kind == "date" and c[0] != "_"}
+    own = _search()["parameters"][resource_type]
+    dates = {c for c, p in own.items() if p["kind"] == "date" and c[0] != "_"}
     return next((code for code in _MAIN_DATE if code in dates), min(dates, default=None))
 
 

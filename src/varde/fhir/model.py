@@ -74,6 +74,8 @@ class Entry:
     """match or include."""
     method: str = "GET"
     """In a history: POST, PUT or DELETE."""
+    inside: str | None = None
+    """Id of the contained resource that is meant, where a search asked for those themselves."""
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Page:
     total: int | None = None
     next: str | None = None
     """Key of the next page, None on the last."""
+    previous: str | None = None
+    """Key of the page before, None on the first and where none can be told."""
     warnings: list[str] = field(default_factory=list)
 
     @property

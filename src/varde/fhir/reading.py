@@ -18,7 +18,9 @@ from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, Paramete
 from varde.fhir.gathering import Gathering
 from varde.fhir.keys import resource_key
 from varde.fhir.model import Projection, Stored
+from varde.fhir.search.custom import CustomParameters
 from varde.fhir.search.sql import COLUMNS
+from varde.fhir.search.terms import Definitions, Terminology
 
 ABSENT = "the resource does not exist"
 SELECT = ", ".join(f"r.{c}" for c in COLUMNS.split(", "))
@@ -52,10 +54,18 @@ async def fetch(connection: Any, sql: str, values: list[Any]) -> list[Any]:
 class Reading:
     """read and vread."""
 
-    def __init__(self, database: Database, clock: Clock, projections: Sequence[Projection] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projections: Sequence[Projection] = (),
+        terminology: Terminology | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
-        self.projections = tuple(projections)
+        self.custom = CustomParameters(clock)
+        self.projections = (self.custom, *projections)
+        self.terminology = terminology or Definitions()
         self._reads: Gathering[_Asked, Any] = Gathering(self._read_together)
 
     @asynccontextmanager

@@ -1,4 +1,5 @@
-"""Searching, with what the matches include. Part of the Store; the SQL is made in `search/`."""
+"""Searching: one page of what matches. Part of the Store; the SQL is made in `search/`, what is included in
+`including.py`."""
 
 from __future__ import annotations
 
@@ -8,25 +9,30 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.fhir.definitions import resource_types, search_parameters, type_number
-from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, Parameters, logging_gate
+from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, logging_gate
 from varde.fhir.gathering import Gathering
-from varde.fhir.model import Entry, Page, Projection, Stored
+from varde.fhir.including import included
+from varde.fhir.model import Entry, Page, Projection
 from varde.fhir.reading import SELECT, Reading, fetch, stored
-from varde.fhir.search.extract import extract
-from varde.fhir.search.parse import Include, Search, parse
-from varde.fhir.search.sql import Statement, compile_search, cursor
+from varde.fhir.search.inner import compile_inner, inner_cursor
+from varde.fhir.search.parse import parse
+from varde.fhir.search.query import Search
+from varde.fhir.search.sql import BEFORE, Statement, compile_search, cursor
+from varde.fhir.search.terms import Terminology, asks_terms, resolved
 from varde.fhir.search.together import shape, together
-
-MAXIMUM_INCLUDED = 1000
-_ROUNDS = 5
 
 
 class Searching(Reading):
     """search."""
 
-    def __init__(self, database: Database, clock: Clock, projections: Sequence[Projection] = ()) -> None:
-        super().__init__(database, clock, projections)
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projections: Sequence[Projection] = (),
+        terminology: Terminology | None = None,
+    ) -> None:
+        super().__init__(database, clock, projections, terminology)
         self._searches: Gathering[_Asked, list[Any]] = Gathering(self._search_together)
 
     async def _search_together(self, batch: Sequence[_Asked]) -> list[list[Any]]:
@@ -55,6 +61,9 @@ class Searching(Reading):
         `compartment` holds the search to that of a Patient (its id) or of another ("Encounter/id"). Raises BadRequest.
         """
         await self.allow(gate, Interaction.SEARCH, resource_type)
+        if self.custom.due:
+            async with self.reading(connection) as own:
+                await self.custom.refresh(own)
         search = parse(resource_type, query, lenient=lenient)
         asked = "&".join(f"{name}=" for name in sorted({name.partition(":")[0] for name in _names(query)}))
         if connection is None and (logging := logging_gate(gate)) is not None and _is_one_statement(search):
@@ -64,23 +73,15 @@ class Searching(Reading):
                 return _page_of(
                     search, await self._searches.ask(key, _Asked(logging, search, statement, asked)), statement
                 )
-        page = Page([], warnings=search.warnings)
         async with self.reading(connection) as own:
-            rows: list[Any] = []
-            if search.count and search.summary != "count":
-                statement = compile_search(gate, search, self.clock.now(), compartment=compartment)
-                rows = await fetch(own, statement.sql, statement.values)
-                page = _page_of(search, rows, statement)
-                rows = rows[: search.count]
-            if page.total is None and (
-                search.total in {"accurate", "estimate"} or search.summary == "count" or not search.count
-            ):
-                count = compile_search(gate, search, self.clock.now(), compartment=compartment, counting=True)
-                page.total = (await fetch(own, count.sql, count.values))[0][0]
-            if search.total == "none":
-                page.total = None
-            if search.includes and rows:
-                page.entries += await self._included(own, gate, search, [e.stored for e in page.entries], page)
+            if any(asks_terms(question) for question in search.conditions):
+                search.conditions = [await resolved(q, self.terminology, own, gate) for q in search.conditions]
+            if search.contained != "false" and compartment is None:
+                page = await self._contained(own, gate, search)
+            else:
+                page = await self._matches(own, gate, search, compartment)
+            if search.includes and page.entries:
+                page.entries += await included(own, gate, search.includes, page)
         await gate.record(
             Disclosure(
                 Interaction.SEARCH,
@@ -93,64 +94,33 @@ class Searching(Reading):
         )
         return page
 
-    async def _included(
-        self, connection: Any, gate: Gate, search: Search, found: list[Stored], page: Page
-    ) -> list[Entry]:
-        seen = {item.rid for item in found}
-        out: list[Entry] = []
-        frontier = found
-        for round_number in range(_ROUNDS):
-            wanted = [i for i in search.includes if round_number == 0 or i.iterate]
-            fresh: list[Stored] = []
-            for include in wanted:
-                rows = await self._one_include(connection, gate, include, frontier)
-                if len(rows) > MAXIMUM_INCLUDED:
-                    rows = rows[:MAXIMUM_INCLUDED]
-                    warning = f"more than {MAXIMUM_INCLUDED} resources are included by one parameter; not all are here"
-                    page.warnings.append(warning)
-                for row in rows:
-                    if row["rid"] not in seen:
-                        seen.add(row["rid"])
-                        fresh.append(stored(row))
-            out += [Entry(item, "include") for item in fresh]
-            if not fresh or not any(i.iterate for i in search.includes):
-                break
-            frontier = fresh
-        return out
+    async def _matches(self, own: Any, gate: Gate, search: Search, compartment: str | None) -> Page:
+        now = self.clock.now()
+        page = Page([], warnings=search.warnings)
+        if search.count and search.summary != "count":
+            statement = compile_search(gate, search, now, compartment=compartment)
+            page = _page_of(search, await fetch(own, statement.sql, statement.values), statement)
+        if _counted(search, page):
+            count = compile_search(gate, search, now, compartment=compartment, counting=True)
+            page.total = (await fetch(own, count.sql, count.values))[0][0]
+        return page
 
-    async def _one_include(self, connection: Any, gate: Gate, include: Include, found: list[Stored]) -> list[Any]:
-        parameters = Parameters()
-        if include.reverse:
-            kind = include.source or None
-            rids = parameters.add([item.rid for item in found])
-            keys = parameters.add(_reference_keys(kind, include.code))
-            predicate = gate.predicate("r", kind, parameters)
-            narrowed = f" and r.type = {parameters.add(type_number(kind))}::smallint" if kind else ""
-            sql = (
-                f"select distinct on (r.rid) {SELECT} from index_reference f join resource r on r.rid = f.rid"
-                f" where f.target = any({rids}::bigint[]) and f.form = 'l' and f.param = any({keys}::int[]){narrowed}"
-                f" and not r.deleted and ({predicate}) order by r.rid limit {MAXIMUM_INCLUDED + 1}"
-            )
-            return await fetch(connection, sql, parameters.values)
-        targets: set[int] = set()
-        for item in found:
-            if include.source and item.type != include.source:
-                continue
-            wanted = set(_reference_keys(item.type, include.code))
-            for param, target, number, form in extract(item.type, item.resource).references:
-                if form == "l" and param in wanted:
-                    if include.target and number != type_number(include.target):
-                        continue
-                    targets.add(target)
-        if not targets:
-            return []
-        rids = parameters.add(sorted(targets))
-        predicate = gate.predicate("r", include.target, parameters)
-        sql = (
-            f"select {SELECT} from resource r where r.rid = any({rids}::bigint[]) and not r.deleted"
-            f" and ({predicate}) limit {MAXIMUM_INCLUDED + 1}"
-        )
-        return await fetch(connection, sql, parameters.values)
+    async def _contained(self, own: Any, gate: Gate, search: Search) -> Page:
+        now = self.clock.now()
+        page = Page([], warnings=search.warnings)
+        if search.count and search.summary != "count":
+            sql, values = compile_inner(gate, search, now, SELECT)
+            rows = await fetch(own, sql, values)
+            if len(rows) > search.count:
+                rows = rows[: search.count]
+                page.next = inner_cursor(rows[-1])
+            page.entries = [Entry(stored(row), inside=row["inner"] or None) for row in rows]
+            if page.next is None and search.page is None and search.total != "none":
+                page.total = len(rows)
+        if _counted(search, page):
+            sql, values = compile_inner(gate, search, now, SELECT, counting=True)
+            page.total = (await fetch(own, sql, values))[0][0]
+        return page
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,29 +141,33 @@ def _is_one_statement(search: Search) -> bool:
         and search.summary != "count"
         and search.total not in {"accurate", "estimate"}
         and not search.includes
+        and search.contained == "false"
+        and not any(asks_terms(question) for question in search.conditions)
     )
+
+
+def _counted(search: Search, page: Page) -> bool:
+    """Whether the matches are still to be counted: an estimate is as exact as a count here."""
+    asked = search.total in {"accurate", "estimate"} or search.summary == "count" or not search.count
+    return asked and page.total is None
 
 
 def _page_of(search: Search, rows: list[Any], statement: Statement) -> Page:
     """The page that the rows of a statement make: one more than asked means that more follow."""
     page = Page([], warnings=search.warnings)
-    if len(rows) > search.count:
-        rows = rows[: search.count]
+    more = len(rows) > search.count
+    back = search.page is not None and search.page.startswith(BEFORE)
+    rows = rows[: search.count]
+    if back:
+        rows.reverse()
+    if rows and (more or back):
         page.next = cursor(rows[-1], statement.keys)
+    if rows and search.page is not None and (more or not back):
+        page.previous = BEFORE + cursor(rows[0], statement.keys)
     page.entries = [Entry(stored(row)) for row in rows]
     if page.next is None and search.page is None and search.total != "none":
         page.total = len(rows)
     return page
-
-
-def _reference_keys(resource_type: str | None, code: str) -> list[int]:
-    """Keys of the reference parameters that an include names; code "*" for all, no type for every type."""
-    return [
-        parameter.key
-        for name in ([resource_type] if resource_type else resource_types())
-        for parameter in search_parameters(name).values()
-        if parameter.kind == "reference" and code in {"*", parameter.code}
-    ]
 
 
 def _names(query: str | Sequence[tuple[str, str]]) -> list[str]:

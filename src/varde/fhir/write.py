@@ -15,6 +15,7 @@ import orjson
 
 from varde.fhir.definitions import (
     compartment_parameters,
+    index_digest,
     resource_types,
     search_parameters,
     type_name,
@@ -22,7 +23,7 @@ from varde.fhir.definitions import (
 )
 from varde.fhir.errors import Overtaken
 from varde.fhir.keys import bucket_of, resource_key
-from varde.fhir.rows import IndexRows
+from varde.fhir.rows import IndexRows, inside_of, name_inside
 from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.search.extract import extract
 from varde.fhir.search.values import identifier_target, system_key
@@ -34,14 +35,16 @@ _HISTORY = """history as (
 )"""
 _WRITTEN = """written as (
     insert into resource as r
-        (rid, patient, date, updated, version, type, bucket, deleted, security, id, body)
+        (rid, patient, date, updated, version, type, bucket, deleted, security, id, body, indexed)
     select rid, patient, date, $10::timestamptz, version, type, bucket, body is null,
-        case when security = '' then null else string_to_array(security, E'\\x1f') end, id, body
+        case when security = '' then null else string_to_array(security, E'\\x1f') end, id, body, indexed
     from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::int[], $5::smallint[], $6::smallint[],
-        $7::text[], $8::text[], $9::bytea[]) as n(rid, patient, date, version, type, bucket, security, id, body)
+        $7::text[], $8::text[], $9::bytea[], $11::int[])
+        as n(rid, patient, date, version, type, bucket, security, id, body, indexed)
     on conflict (rid) do update set patient = excluded.patient, date = excluded.date,
         updated = excluded.updated, seq = nextval('resource_seq'), version = excluded.version,
-        bucket = excluded.bucket, deleted = excluded.deleted, security = excluded.security, body = excluded.body
+        bucket = excluded.bucket, deleted = excluded.deleted, security = excluded.security, body = excluded.body,
+        indexed = excluded.indexed
         where r.type = excluded.type and r.id = excluded.id and r.version = excluded.version - 1
     returning rid
 )"""
@@ -73,7 +76,8 @@ _TABLES = (
     _Table("index_date", "dates", ("rid", "patient", "bucket"),
            (("param", "int"), ("low", "timestamptz"), ("high", "timestamptz"))),
     _Table("index_quantity", "quantities", ("rid", "patient", "bucket"),
-           (("param", "int"), ("low", "float8"), ("high", "float8"), ("system", "bigint"), ("code", "text"))),
+           (("param", "int"), ("low", "float8"), ("high", "float8"), ("system", "bigint"), ("code", "text"),
+            ("unit", "text"), ("base", "int"), ("base_low", "float8"), ("base_high", "float8"))),
     _Table("index_uri", "uris", ("rid", "patient", "bucket"), (("param", "int"), ("value", "text"))),
 )  # fmt: skip
 
@@ -82,7 +86,7 @@ _TABLES = (
 def _statement(kinds: tuple[int, ...], history: bool, single: bool) -> str:
     """The one statement of a write, with parts for those index tables only that get rows: an empty part costs
     as much as a row. `single`: one resource, whose columns need no join."""
-    parts, number = [_WRITTEN], 10
+    parts, number = [_WRITTEN], 11
     if history:
         number += 1
         parts.insert(0, _HISTORY.format(f"${number}"))
@@ -116,7 +120,8 @@ _FORGET = (
     " $5::timestamptz[]) as x(rid, date, param, low, high)"
     " where t.param = x.param and t.low = x.low and t.rid = x.rid and t.high = x.high",
     "delete from index_quantity t using unnest($1::bigint[], $2::timestamptz[], $3::int[], $4::float8[],"
-    " $5::float8[], $6::bigint[], $7::text[]) as x(rid, date, param, low, high, system, code)"
+    " $5::float8[], $6::bigint[], $7::text[], $8::text[], $9::int[], $10::float8[], $11::float8[])"
+    " as x(rid, date, param, low, high, system, code, unit, base, base_low, base_high)"
     " where t.param = x.param and t.low = x.low and t.rid = x.rid and t.high = x.high"
     " and t.system = x.system and t.code = x.code",
     "delete from index_uri t using unnest($1::bigint[], $2::timestamptz[], $3::int[], $4::text[])"
@@ -139,6 +144,8 @@ class NewVersion:
     old_patient: int | None = None
     old_bucket: int | None = None
     old_security: Sequence[str] = ()
+    old_indexed: int | None = None
+    """By which definitions the former version's search values were extracted."""
     rows: IndexRows | None = None
     patient: int | None = None
     exists: bool = False
@@ -156,6 +163,7 @@ class NewVersion:
         self.old = orjson.loads(row["body"]) if row["body"] else None
         self.old_date, self.old_patient = row["date"], row["patient"]
         self.old_bucket, self.old_security = row["bucket"], row["security"] or ()
+        self.old_indexed = row["indexed"]
 
     @property
     def date(self) -> datetime:
@@ -182,6 +190,8 @@ async def prepare(connection: Any, versions: Sequence[NewVersion]) -> None:
         if version.resource is None:
             continue
         version.rows = extract(version.type, version.resource)
+        if version.rows.inside or version.rows.contained:
+            name_inside(version.rows, version.type, version.id)
         if version.type == "Patient":
             version.rows.patient = version.id
         if version.rows.patient is not None:
@@ -256,12 +266,103 @@ async def write(connection: Any, versions: Sequence[NewVersion], updated: dateti
         [v.id for v in versions],
         [v.body for v in versions],
         updated,
+        [index_digest(v.type) for v in versions],
         *([exists] if exists else ()),
         *added,
     )
     if kept != len(versions):
         raise Overtaken.of("another writer changed the resource at the same time")
+    inside = [(v, rows) for v in versions if (rows := old_rows.get(v.rid)) is not None and rows.contained]
+    if inside or any(v.rows is not None and v.rows.contained for v in versions):
+        await _write_inside(connection, versions, {v.rid: rows for v, rows in inside})
     return await _adopt(connection, versions)
+
+
+async def _write_inside(connection: Any, versions: Sequence[NewVersion], old_rows: Mapping[int, IndexRows]) -> None:
+    """The resources inside others, and their search values under keys of their own. They carry no patient and no
+    date: they are found through their container, on which the gate stands."""
+    fresh = [(v, inside) for v in versions if v.rows for inside in inside_of(v.rows, v.type, v.id)]
+    former = [
+        inside for v in versions if (old := old_rows.get(v.rid)) is not None for inside in inside_of(old, v.type, v.id)
+    ]
+    await _replace(
+        connection,
+        [(rid, OPEN_LOW, rows) for rid, _, _, rows in former],
+        [((rid, None, OPEN_LOW, v.bucket), rows) for v, (rid, _, _, rows) in fresh],
+    )
+    if former:
+        gone = [rid for rid, *_ in former]
+        await connection.execute("delete from resource_contained where rid = any($1::bigint[])", gone)
+    if fresh:
+        named = [(rid, v.rid, v.bucket, type_number(kind), name) for v, (rid, kind, name, _) in fresh]
+        await connection.execute(
+            "insert into resource_contained (rid, container, bucket, type, id)"
+            " select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::text[])"
+            " on conflict (rid) do nothing",
+            *(list(column) for column in zip(*named, strict=True)),
+        )
+
+
+_Owner = tuple[int, int | None, datetime, int]
+"""rid, patient, date, bucket"""
+
+
+async def _replace(
+    connection: Any,
+    former: Sequence[tuple[int, datetime, IndexRows]],
+    fresh: Sequence[tuple[_Owner, IndexRows]],
+) -> None:
+    """Take away the index rows of (rid, date, rows) and put in those of (owner, rows): a statement a table."""
+    for kind, table in enumerate(_TABLES):
+        removed: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
+        added: list[list[Any]] = [[] for _ in range(len(table.columns) + 4)]
+        for rid, date, rows in former:
+            _append(removed, getattr(rows, table.rows), rid, date)
+        for owner, rows in fresh:
+            _append(added, getattr(rows, table.rows), *owner)
+        if removed[0]:
+            await connection.execute(_FORGET[kind], *removed)
+        if added[0]:
+            await connection.execute(_plain_statement(kind), *added)
+
+
+@cache
+def _plain_statement(kind: int) -> str:
+    table = _TABLES[kind]
+    names = ", ".join((*table.own, *(name for name, _ in table.columns)))
+    types = ["bigint", "bigint", "timestamptz", "smallint", *(datatype for _, datatype in table.columns)]
+    arrays = ", ".join(f"${place}::{datatype}[]" for place, datatype in enumerate(types, start=1))
+    own = ", ".join(f"x.{name}" for name in table.own)
+    values = ", ".join(f'x.{name}::"char"' if name == "form" else f"x.{name}" for name, _ in table.columns)
+    listed = ", ".join(("rid", "patient", "date", "bucket", *(name for name, _ in table.columns)))
+    return f"insert into {table.name} ({names}) select {own}, {values} from unnest({arrays}) as x({listed})"
+
+
+async def rewrite(connection: Any, rows: Sequence[Any]) -> None:
+    """Make the search values of stored resources anew, by the definitions as they are now. `rows` are locked and have
+    rid, type, id, version, patient, date, bucket and body. Inside the caller's transaction."""
+    versions = []
+    for row in rows:
+        parsed = orjson.loads(row["body"])
+        version = NewVersion(type_name(row["type"]), row["id"], row["version"], row["body"], parsed, parsed)
+        version.old_date, version.old_patient, version.old_bucket = row["date"], row["patient"], row["bucket"]
+        versions.append(version)
+    await prepare(connection, versions)
+    found = [(v, v.rows) for v in versions if v.rows is not None]
+    await _replace(
+        connection,
+        [(v.rid, v.old_date or OPEN_LOW, own) for v, own in found],
+        [((v.rid, v.patient, v.date, v.old_bucket or 0), own) for v, own in found],
+    )
+    await _write_inside(connection, versions, {v.rid: own for v, own in found})
+    await connection.execute(
+        "update resource r set indexed = x.indexed, patient = x.patient, date = x.date from unnest($1::bigint[],"
+        " $2::int[], $3::bigint[], $4::timestamptz[]) as x(rid, indexed, patient, date) where r.rid = x.rid",
+        [v.rid for v in versions],
+        [index_digest(v.type) for v in versions],
+        [v.patient for v in versions],
+        [v.date for v in versions],
+    )
 
 
 def _append(columns: list[list[Any]], rows: Iterable[tuple[Any, ...]], *first: Any) -> None:
@@ -272,12 +373,20 @@ def _append(columns: list[list[Any]], rows: Iterable[tuple[Any, ...]], *first: A
 
 def _old_rows(version: NewVersion) -> IndexRows:
     assert version.old is not None
-    return extract(version.type, version.old)
+    rows = extract(version.type, version.old)
+    if rows.inside or rows.contained:
+        name_inside(rows, version.type, version.id)
+    return rows
 
 
 def _moved(version: NewVersion) -> bool:
-    """Whether the columns that every index row carries changed, so that all rows must be written anew."""
-    return version.old_date != version.date or version.old_patient != version.patient
+    """Whether the columns that every index row carries changed, or the definitions by which the rows were made, so
+    that all rows must be written anew."""
+    return (
+        version.old_date != version.date
+        or version.old_patient != version.patient
+        or version.old_indexed != index_digest(version.type)
+    )
 
 
 async def _adopt(connection: Any, versions: Sequence[NewVersion]) -> list[int]:

@@ -184,8 +184,9 @@ class Writing(Reading):
         predicate = gate.write_predicate("r", "*", parameters)
         readable = gate.predicate("r", None, parameters)
         rows = await connection.fetch(
-            f"select {SELECT}, r.date, r.bucket, r.security, ({predicate}) as writable, ({readable}) as visible"
-            f" from resource r where r.rid = any({keys}::bigint[]) order by r.rid for update of r",
+            f"select {SELECT}, r.date, r.bucket, r.security, r.indexed, ({predicate}) as writable,"
+            f" ({readable}) as visible from resource r where r.rid = any({keys}::bigint[])"
+            " order by r.rid for update of r",
             *parameters.values,
         )
         return {row["rid"]: row for row in rows}
@@ -201,6 +202,8 @@ class Writing(Reading):
         upsert: bool | Collection[str] = True,
         skip_same: bool = False,
     ) -> list[Written]:
+        if self.custom.due:
+            await self.custom.refresh(connection)
         now = self.clock.now()
         every: list[NewVersion] = []
         given: list[int] = []

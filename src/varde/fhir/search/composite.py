@@ -8,10 +8,10 @@ together from two elements. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
-from varde.fhir.definitions import SearchParameter, search_parameters
+from varde.fhir.definitions import EXTRACTION, SearchParameter, kept, search_parameters
 from varde.fhir.keys import parameter_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search import values
@@ -25,7 +25,7 @@ _TABLES = {
 @lru_cache(maxsize=16384)
 def composite_key(base: str, expression: str, code: str) -> int:
     """The key under which the component `expression` of element `base` is indexed for token `code`."""
-    return parameter_key(f"{base}/{expression}", code)
+    return parameter_key(f"{base}/{expression}#{EXTRACTION['composite']}", code)
 
 
 def token_place(components: list[Any]) -> int:
@@ -33,7 +33,7 @@ def token_place(components: list[Any]) -> int:
     return next(place for place, component in enumerate(components) if component["kind"] == "token")
 
 
-@cache
+@kept
 def _pairs(resource_type: str) -> tuple[Any, ...]:
     """(base, token component, other component) of every composite of the type, each pair once."""
     found: dict[tuple[str, str, str, str], Any] = {}

@@ -1,54 +1,60 @@
 """Each condition of a search as SQL on an alias of `resource`. The gate's predicate stands on every alias.
 
-Values become parameters of the statement, never part of its text, so that the same shape of question is the
-same prepared statement.
+How one value is compared with one row is in `comparing.py`; words of full text are in `fulltext.py`, places in
+`near.py`. Values become parameters of the statement, never part of its text, so that the same shape of question is
+the same prepared statement.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
-from varde.fhir.definitions import SearchParameter, is_type, type_number
+from varde.fhir.definitions import SearchParameter, is_type, resource_types, search_parameters, type_number
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Gate, Parameters
-from varde.fhir.keys import resource_key, text_key
+from varde.fhir.keys import resource_key
+from varde.fhir.search import ages, fulltext, near
+from varde.fhir.search.comparing import Comparing, split_prefix
 from varde.fhir.search.composite import keys_of, qualified, token_place
-from varde.fhir.search.dates import date_range
 from varde.fhir.search.fold import fold
-from varde.fhir.search.parse import Chain, Condition, Has, split_values, unescape
+from varde.fhir.search.names import split_values, unescape
+from varde.fhir.search.query import Chain, Compared, Condition, Every, Has, Not, Paired, Question
 from varde.fhir.search.values import (
+    CANONICAL,
     clipped,
-    identifier_target,
-    number_range,
-    reference_target,
+    identifier_parameter,
+    reference_keys,
     system_key,
     text_parameter,
     type_parameter,
 )
 
-_TABLES = {
+TABLES = {
     "token": "index_token", "reference": "index_reference", "string": "index_string", "date": "index_date",
-    "number": "index_quantity", "quantity": "index_quantity", "uri": "index_uri",
+    "number": "index_quantity", "quantity": "index_quantity", "uri": "index_uri", "special": "index_quantity",
 }  # fmt: skip
-_PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
+_COLUMNS = frozenset({"_id", "_lastUpdated"})
+_HIERARCHIES = ("partof", "part-of", "parent")
+"""Codes of the parameters by which resources of one type are parts of one another."""
 
 
-class Compiler:
+class Compiler(Comparing):
     """Builds the conditions of one statement."""
 
     def __init__(self, gate: Gate, parameters: Parameters, now: datetime) -> None:
+        super().__init__(parameters, now)
         self.gate = gate
-        self.parameters = parameters
-        self.now = now
         self._aliases = 0
+        self._contained: set[str] = set()
 
-    def alias(self, letter: str) -> str:
-        """A fresh alias."""
+    def alias(self, letter: str, *, contained: bool = False) -> str:
+        """A fresh alias; `contained`: of a row of `resource_contained`, which has no time or text of its own."""
         self._aliases += 1
-        return f"{letter}{self._aliases}"
+        made = f"{letter}{self._aliases}"
+        if contained:
+            self._contained.add(made)
+        return made
 
     def visible(self, alias: str, resource_type: str | None, *, found: bool = False) -> str:
         """The row is of the type, is not deleted, and the gate lets it be seen.
@@ -65,43 +71,81 @@ class Compiler:
             parts.append(f"({predicate})")
         return " and ".join(parts)
 
-    def meets(self, alias: str, condition: Condition | Chain | Has, patient: str | None = None) -> str:
-        """SQL that holds when the resource at `alias` meets `condition`. `patient` is the placeholder of the
+    def meets(self, alias: str, question: Question, patient: str | None = None) -> str:
+        """SQL that holds when the resource at `alias` meets `question`. `patient` is the placeholder of the
         one patient all matches must belong to, which lets the narrow indexes be used."""
-        if isinstance(condition, Chain):
-            return self._chain(alias, condition)
-        if isinstance(condition, Has):
-            return self._has(alias, condition)
-        if condition.parameter.code in {"_id", "_lastUpdated"}:
-            if condition.modifier == "missing":
+        if isinstance(question, Condition):
+            return self._condition(alias, question, patient)
+        if isinstance(question, Compared):
+            return self._compared(alias, question, patient)
+        if isinstance(question, Paired):
+            return self._paired(alias, question, patient)
+        if isinstance(question, Chain):
+            return self._chain(alias, question)
+        if isinstance(question, Has):
+            return self._has(alias, question)
+        if isinstance(question, Not):
+            return f"not {self.meets(alias, question.part, patient)}"
+        joint = " and " if isinstance(question, Every) else " or "
+        return "(" + joint.join(self.meets(alias, part, patient) for part in question.parts) + ")"
+
+    def _condition(self, alias: str, condition: Condition, patient: str | None) -> str:
+        code, modifier = condition.parameter.code, condition.modifier
+        if code in _COLUMNS:
+            if modifier == "missing":
                 return "false" if condition.values[0] == "true" else "true"
-            one = self._same_id if condition.parameter.code == "_id" else self.updated
+            one = self._same_id if code == "_id" else self.updated_of
             test = self._any(condition, lambda v: one(alias, v))
-            return f"not {test}" if condition.modifier == "not" else test
+            return f"not {test}" if modifier == "not" else test
+        if condition.parameter.kind == "special" and modifier is None:
+            return self._special(alias, condition, patient)
+        if ages.is_age(condition.parameter):
+            return self._any(condition, lambda v: self._age(alias, *split_prefix(v), patient))
         return self._indexed(alias, condition, patient)
+
+    def _special(self, alias: str, condition: Condition, patient: str | None) -> str:
+        code, values = condition.parameter.code, condition.values
+        if code == "_list":
+            return self._listed(alias, values)
+        if code in {"_text", "_content"}:
+            if alias in self._contained:
+                raise BadRequest.of("words are not searched for in contained resources", code="not-supported")
+            return fulltext.condition(self.parameters, alias, code, values)
+        index = self.alias("i")
+        test = self._any(condition, lambda v: near.test(self.parameters, index, split_values(v, "|")))
+        return self._exists(alias, "index_quantity", index, condition.parameter.keys, patient, test)
+
+    def _listed(self, alias: str, names: Sequence[str]) -> str:
+        """The resource is an item of one of the lists."""
+        if any(name.startswith("$") for name in names):
+            raise BadRequest.of("functional lists ($current-…) are not kept here", code="not-supported")
+        row, index = self.alias("l"), self.alias("f")
+        lists = self.parameters.add([resource_key("List", unescape(n).removeprefix("List/")) for n in names])
+        item = self.parameters.add(search_parameters("List")["item"].key)
+        return (
+            f"exists (select 1 from index_reference {index} join resource {row} on {row}.rid = {index}.rid"
+            f" where {index}.param = {item}::int and {index}.target = {alias}.rid"
+            f" and {row}.rid = any({lists}::bigint[]) and {self.visible(row, 'List', found=True)})"
+        )
 
     def _same_id(self, alias: str, text: str) -> str:
         return f"{alias}.id = {self.parameters.add(unescape(text))}"
 
-    def updated(self, alias: str, text: str) -> str:
-        """Comparison of the column `updated` with one prefixed date."""
-        prefix, rest = _prefix(text)
-        low, high = _dates(rest)
-        low, high = _widened(prefix, low, high, self.now)
-        a, b = self.parameters.add(low), self.parameters.add(high)
-        column = f"{alias}.updated"
-        forms = {
-            "eq": f"({column} >= {a} and {column} < {b})",
-            "ap": f"({column} >= {a} and {column} < {b})",
-            "ne": f"not ({column} >= {a} and {column} < {b})",
-            "gt": f"({column} >= {b} and {a}::timestamptz is not null)",
-            "sa": f"({column} >= {b} and {a}::timestamptz is not null)",
-            "lt": f"({column} < {a} and {b}::timestamptz is not null)",
-            "eb": f"({column} < {a} and {b}::timestamptz is not null)",
-            "ge": f"({column} >= {a} and {b}::timestamptz is not null)",
-            "le": f"({column} < {b} and {a}::timestamptz is not null)",
-        }
-        return forms[prefix]
+    def updated_of(self, alias: str, text: str) -> str:
+        test = self.updated(alias, text)  # reads the value, whatever it is compared with
+        return "false" if alias in self._contained else test
+
+    def _age(self, alias: str, prefix: str, text: str, patient: str | None) -> str:
+        """Of living patients: R4's `age`, by the birth date and the clock."""
+        own = search_parameters("Patient")
+        born, dead = self.alias("i"), self.alias("i")
+        low, high = f"{born}.low", f"{born}.high"
+        test = ages.test(self.parameters, low, high, prefix, text, self.now)
+        gone = f"{dead}.code = {self.parameters.add('true')}"
+        return (
+            f"({self._exists(alias, 'index_date', born, own['birthdate'].keys, patient, test)} and not"
+            f" {self._exists(alias, 'index_token', dead, own['deceased'].keys, patient, gone)})"
+        )
 
     @staticmethod
     def _any(condition: Condition, one: Callable[[str], str]) -> str:
@@ -113,26 +157,36 @@ class Compiler:
             return self._missing(alias, parameter, patient, missing=condition.values[0] == "true")
         if parameter.kind == "composite":
             return self._any(condition, lambda v: self._composite(alias, parameter, v, patient))
-        table, keys = _TABLES[parameter.kind], parameter.keys
+        table, keys = TABLES[parameter.kind], parameter.keys
         index = self.alias("i")
-        if modifier == "text" and parameter.kind in {"token", "reference"}:
+        if condition.codes is not None:
+            test = self.codes_test(index, condition.codes, parameter.systems)
+        elif modifier == "text" and parameter.kind == "token":
             table, keys = "index_string", tuple(map(text_parameter, keys))
             test = self._any(condition, lambda v: self._prefix_of(f"{index}.value", fold(unescape(v))))
         elif modifier == "of-type":
             keys = tuple(map(type_parameter, keys))
             test = self._any(condition, lambda v: self._of_type(index, v))
+        elif modifier == "identifier":
+            table, keys = "index_token", tuple(map(identifier_parameter, keys))
+            test = self._any(condition, lambda v: self.token_test(index, v))
+        elif modifier in {"above", "below"} and parameter.kind == "reference":
+            test = self._any(condition, lambda v: self._hierarchy(index, parameter, v, below=modifier == "below"))
         else:
             compare = getattr(self, f"_{parameter.kind}")
             test = self._any(condition, lambda v: compare(index, v, modifier, parameter))
         exists = self._exists(alias, table, index, keys, patient, test)
         return f"not {exists}" if modifier == "not" else exists
 
-    def _exists(self, alias: str, table: str, index: str, keys: tuple[int, ...], patient: str | None, test: str) -> str:
-        scope = f" and {index}.patient = {patient}" if patient else ""
+    def named(self, index: str, keys: Sequence[int]) -> str:
+        """The row of an index table is of one of the parameters."""
         if len(keys) == 1:
-            named = f"{index}.param = {self.parameters.add(keys[0])}::int"
-        else:
-            named = f"{index}.param = any({self.parameters.add(list(keys))}::int[])"
+            return f"{index}.param = {self.parameters.add(keys[0])}::int"
+        return f"{index}.param = any({self.parameters.add(list(keys))}::int[])"
+
+    def _exists(self, alias: str, table: str, index: str, keys: Sequence[int], patient: str | None, test: str) -> str:
+        scope = f" and {index}.patient = {patient}" if patient else ""
+        named = self.named(index, keys)
         return f"exists (select 1 from {table} {index} where {index}.rid = {alias}.rid and {named}{scope} and {test})"
 
     def _composite(self, alias: str, parameter: SearchParameter, text: str, patient: str | None) -> str:
@@ -142,28 +196,72 @@ class Compiler:
             raise BadRequest.of(f"'{parameter.code}' takes {len(components)} values parted by $")
         place = token_place(components)
         token = split_values(parts[place], "|")
-        if len(token) > 2 or not token[-1]:
-            raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
-        code = clipped(unescape(token[-1]))
-        if len(token) == 2:
-            code = qualified(system_key(unescape(token[0])), code)
+        code = self._pair_code(unescape(token[0]), unescape(token[-1]), len(token), parameter)
         tests = []
         for number, component in enumerate(components):
             if number != place:
                 index = self.alias("i")
                 compare = getattr(self, f"_{component['kind']}")
-                test = compare(index, parts[number], None, parameter)
-                keys = tuple(keys_of(parameter, number, code))
-                tests.append(self._exists(alias, _TABLES[component["kind"]], index, keys, patient, test))
+                test = compare(index, parts[number], None, self._component(parameter, number))
+                keys = keys_of(parameter, number, code)
+                tests.append(self._exists(alias, TABLES[component["kind"]], index, keys, patient, test))
         return "(" + " and ".join(tests) + ")"
 
-    def _missing(self, alias: str, parameter: SearchParameter, patient: str | None, *, missing: bool) -> str:
+    @staticmethod
+    def _pair_code(system: str, code: str, parts: int, parameter: SearchParameter) -> str:
+        if parts > 2 or not code:
+            raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
+        return clipped(code) if parts == 1 else qualified(system_key(system), clipped(code))
+
+    @staticmethod
+    def _component(parameter: SearchParameter, number: int) -> SearchParameter:
+        """A component as a parameter: a reference's possible targets are every type."""
+        component = parameter.bases[0]["components"][number]
+        return SearchParameter(parameter.code, component["kind"], "", resource_types(), 0, ())
+
+    def _paired(self, alias: str, paired: Paired, patient: str | None) -> str:
+        parts = paired.token.split("|")
+        code = self._pair_code(parts[0], parts[-1], len(parts), paired.parameter)
+        component = self._component(paired.parameter, paired.component)
+        index, keys = self.alias("i"), keys_of(paired.parameter, paired.component, code)
+        if paired.operator == "pr":
+            if paired.value not in {"true", "false"}:
+                raise BadRequest.of("pr is true or false")
+            there = self._exists(alias, TABLES[component.kind], index, keys, patient, "true")
+            return there if paired.value == "true" else f"not {there}"
+        test = self.compared(component.kind, index, paired.operator, paired.value, component)
+        return self._exists(alias, TABLES[component.kind], index, keys, patient, test)
+
+    def _compared(self, alias: str, question: Compared, patient: str | None) -> str:
+        parameter, operator, value = question.parameter, question.operator, question.value
+        if parameter.code == "_id":
+            return self._text_test(f"{alias}.id", operator, value)
+        if parameter.code == "_lastUpdated":
+            return self.updated_of(alias, operator + value)
+        if parameter.kind == "special":
+            return self._condition(alias, Condition(parameter, None, (value,)), patient)
+        if ages.is_age(parameter):
+            return self._age(alias, operator, value, patient)
+        if parameter.kind == "composite":
+            return self._composite(alias, parameter, value, patient)
         index = self.alias("i")
-        found = self._exists(alias, _TABLES[parameter.kind], index, parameter.keys, patient, "true")
+        if question.codes is not None:
+            test = self.codes_test(index, question.codes, parameter.systems)
+            found = self._exists(alias, "index_token", index, parameter.keys, patient, test)
+            return f"not {found}" if operator == "ni" else found
+        test = self.compared(parameter.kind, index, operator, value, parameter)
+        return self._exists(alias, TABLES[parameter.kind], index, parameter.keys, patient, test)
+
+    def _missing(self, alias: str, parameter: SearchParameter, patient: str | None, *, missing: bool) -> str:
+        places = [(TABLES[parameter.kind], parameter.keys)]
+        if ages.is_age(parameter):
+            places = [("index_date", search_parameters("Patient")["birthdate"].keys)]
         if parameter.kind == "token":  # a concept may have its text only
-            index, keys = self.alias("i"), tuple(map(text_parameter, parameter.keys))
-            found = f"({found} or {self._exists(alias, 'index_string', index, keys, patient, 'true')})"
-        return f"not {found}" if missing else found
+            places.append(("index_string", tuple(map(text_parameter, parameter.keys))))
+        found = " or ".join(
+            self._exists(alias, table, self.alias("i"), keys, patient, "true") for table, keys in places
+        )
+        return f"not ({found})" if missing else f"({found})"
 
     def about(self, alias: str, condition: Condition, patient: str) -> str:
         """The resource, known to be in the patient's compartment, is there by the element that `condition` names:
@@ -172,170 +270,77 @@ class Compiler:
         test = f"({index}.target = {patient} or {index}.form = 'i')"
         return self._exists(alias, "index_reference", index, condition.parameter.keys, patient, test)
 
+    def _hierarchy(self, index: str, parameter: SearchParameter, text: str, *, below: bool) -> str:
+        """The reference is to what is asked for or to a part of it (or, above, to what it is a part of). Every
+        resource that the tree leads through must be seen (R4 3.1.1.4.17)."""
+        kinds = [t for t in parameter.targets or resource_types() if is_type(t)]
+        wanted = unescape(text)
+        if "/" in wanted:
+            kinds = [t for t in kinds if t == wanted.split("/")[-2]]
+        codes = [search_parameters(t)[c].key for t in kinds for c in _HIERARCHIES if c in search_parameters(t)]
+        if not codes:
+            raise BadRequest.of("resources of that type are not parts of one another", code="not-supported")
+        keys = self.parameters.add(codes)
+        start = self.parameters.add(reference_keys(wanted, kinds))
+        row, part, tree = self.alias("h"), self.alias("f"), self.alias("t")
+        ends = ("target", "rid") if below else ("rid", "target")
+        return (
+            f"{index}.target in (with recursive {tree}(rid) as (select unnest({start}::bigint[]) union"
+            f" select {part}.{ends[1]} from {tree} join index_reference {part} on {part}.{ends[0]} = {tree}.rid"
+            f" and {part}.param = any({keys}::int[]) and {part}.form = 'l' join resource {row}"
+            f" on {row}.rid = {part}.rid and {self.visible(row, None)}) select rid from {tree})"
+        )
+
     def _chain(self, alias: str, chain: Chain) -> str:
-        ways = []
-        for target, inner in chain.inner:
-            index, other = self.alias("f"), self.alias("c")
-            ways.append(
-                f"exists (select 1 from index_reference {index} join resource {other}"
-                f" on {other}.rid = {index}.target where {index}.rid = {alias}.rid"
-                f" and {index}.param = {self.parameters.add(chain.parameter.key)}::int"
-                f" and {index}.form = 'l' and {self.visible(other, target)}"
-                f" and {self.meets(other, inner)})"
+        canonical = any(path["type"] in {"canonical", "uri", "url"} for path in chain.parameter.paths)
+        ways = [way for target, inner in chain.inner for way in self._ways(chain, target, inner, canonical)]
+        return f"{alias}.rid in ({' union all '.join(ways)})"
+
+    def _ways(self, chain: Chain, target: str, inner: Question, canonical: bool) -> Iterable[str]:
+        """The rids of what refers to a resource that meets `inner`: literally, by its canonical url, inside itself."""
+        index, other = self.alias("f"), self.alias("c")
+        yield (
+            f"select {index}.rid from index_reference {index} join resource {other} on {other}.rid = {index}.target"
+            f" where {self.named(index, chain.parameter.keys)} and {index}.form = 'l'"
+            f" and {self.visible(other, target)} and {self.meets(other, inner)}"
+        )
+        if canonical and "url" in search_parameters(target):
+            index, own, other = self.alias("f"), self.alias("u"), self.alias("c")
+            yield (
+                f"select {index}.rid from index_reference {index} join index_reference {own}"
+                f" on {own}.target = {index}.target and {own}.param = {self.parameters.add(CANONICAL)}::int"
+                f" join resource {other} on {other}.rid = {own}.rid where"
+                f" {self.named(index, chain.parameter.keys)} and {index}.form = 'c'"
+                f" and {self.visible(other, target)} and {self.meets(other, inner)}"
             )
-        return "(" + " or ".join(ways) + ")"
+        index, other = self.alias("f"), self.alias("k", contained=True)
+        # What is inside a resource is seen by those who see the resource: `alias`, on which the gate stands.
+        try:
+            meets = self.meets(other, inner)
+        except BadRequest:
+            return
+        yield (
+            f"select {index}.rid from index_reference {index} join resource_contained {other}"
+            f" on {other}.rid = {index}.target where {self.named(index, chain.parameter.keys)}"
+            f" and {index}.form = 'k' and {other}.type = {self.parameters.add(type_number(target))}::smallint"
+            f" and {meets}"
+        )
 
     def _has(self, alias: str, has: Has) -> str:
         index, other = self.alias("f"), self.alias("h")
-        return (
+        meets = f"{self.visible(other, has.source)} and {self.meets(other, has.inner)}"
+        literal = (
             f"exists (select 1 from index_reference {index} join resource {other} on {other}.rid = {index}.rid"
-            f" where {index}.param = {self.parameters.add(has.parameter.key)}::int"
-            f" and {index}.target = {alias}.rid and {self.visible(other, has.source)}"
-            f" and {self.meets(other, has.inner)})"
+            f" where {self.named(index, has.parameter.keys)} and {index}.target = {alias}.rid"
+            f" and {index}.form = 'l' and {meets})"
         )
-
-    def token_test(self, index: str, text: str) -> str:
-        """`code`, `system|code`, `|code` or `system|` against a row of index_token."""
-        parts = split_values(text, "|")
-        if len(parts) > 2:
-            raise BadRequest.of("a token is written code, system|code, |code or system|")
-        if len(parts) == 1:
-            return f"{index}.code = {self.parameters.add(clipped(unescape(parts[0])))}"
-        system = f"{index}.system = {self.parameters.add(system_key(unescape(parts[0])))}::bigint"
-        if not parts[1]:
-            return system
-        return f"({index}.code = {self.parameters.add(clipped(unescape(parts[1])))} and {system})"
-
-    def _token(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        return self.token_test(index, text)
-
-    def _of_type(self, index: str, text: str) -> str:
-        parts = split_values(text, "|")
-        if len(parts) != 3 or not parts[2]:
-            raise BadRequest.of(":of-type is written system|code|value")
-        system = self.parameters.add(system_key(unescape(parts[0])))
-        code = self.parameters.add(clipped(f"{unescape(parts[1])}|{unescape(parts[2])}"))
-        return f"({index}.code = {code} and {index}.system = {system}::bigint)"
-
-    def _string(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        wanted = unescape(text)
-        if modifier == "exact":
-            folded = self.parameters.add(fold(wanted))
-            return f"({index}.value = {folded} and {index}.exact = {self.parameters.add(wanted[:500])})"
-        if modifier in {"contains", "text"}:
-            return f"{index}.value like {self.parameters.add('%' + _like(fold(wanted)) + '%')}"
-        return self._prefix_of(f"{index}.value", fold(wanted))
-
-    def _prefix_of(self, column: str, start: str) -> str:
-        # A range, not LIKE: the index serves it whatever plan is cached.
-        low = self.parameters.add(start)
-        return f"({column} >= {low} and {column} < {self.parameters.add(start + chr(0x10FFFF))})"
-
-    def _reference(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        if modifier == "identifier":
-            system, _, value = unescape(text).rpartition("|")
-            key = self.parameters.add(identifier_target(system, value))
-            return f"({index}.target = {key}::bigint and {index}.form = 'i')"
-        wanted = unescape(text)
-        if "/" in wanted or ":" in wanted:
-            keys = [reference_target(wanted)[0], text_key(wanted)]
-        else:
-            keys = [resource_key(t, wanted) for t in parameter.targets if is_type(t)]
-        return f"{index}.target = any({self.parameters.add(keys)}::bigint[])"
-
-    def _uri(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        wanted = clipped(unescape(text))
-        if modifier == "below":
-            return self._prefix_of(f"{index}.value", wanted)
-        if modifier == "contains":
-            return f"{index}.value like {self.parameters.add('%' + _like(wanted) + '%')}"
-        if modifier == "above":
-            return f"starts_with({self.parameters.add(wanted)}::text, {index}.value)"
-        return f"{index}.value = {self.parameters.add(wanted)}"
-
-    def _date(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        prefix, rest = _prefix(text)
-        low, high = _dates(rest)
-        low, high = _widened(prefix, low, high, self.now)
-        return _ranges(prefix, f"{index}.low", f"{index}.high", self.parameters, low, high)
-
-    def _number(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        return self._figures(index, *_prefix(text))
-
-    def _quantity(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
-        parts = split_values(text, "|")
-        if len(parts) not in {1, 3}:
-            raise BadRequest.of("a quantity is written number or number|system|code")
-        prefix, rest = _prefix(parts[0])
-        test = self._figures(index, prefix, rest)
-        if len(parts) == 3 and parts[2]:
-            test += f" and {index}.code = {self.parameters.add(unescape(parts[2]))}"
-            if parts[1]:
-                test += f" and {index}.system = {self.parameters.add(system_key(unescape(parts[1])))}::bigint"
-        return f"({test})"
-
-    def _figures(self, index: str, prefix: str, text: str) -> str:
-        try:
-            low, high = number_range(text)
-            exact = float(text)
-        except (ValueError, OverflowError):
-            raise BadRequest.of("not a number") from None
-        if prefix == "ap":
-            margin = abs(exact) * 0.1
-            low, high = exact - margin, math.nextafter(exact + margin, math.inf)
-        a, b, c = f"{index}.low", f"{index}.high", self.parameters
-        if prefix in {"gt", "sa", "lt", "eb", "ge", "le"}:
-            # Comparisons are with the number itself; only equality heeds its precision (R4 3.1.1.5.8).
-            at = c.add(exact) + "::float8"
-            return {
-                "gt": f"{b} > {at}", "ge": f"{b} >= {at}", "lt": f"{a} < {at}", "le": f"{a} <= {at}",
-                "sa": f"{a} > {at}", "eb": f"{b} < {at}",
-            }[prefix]  # fmt: skip
-        inside = f"({a} >= {c.add(low)}::float8 and {b} < {c.add(high)}::float8)"
-        return f"not {inside}" if prefix == "ne" else inside
-
-
-def _like(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _prefix(text: str) -> tuple[str, str]:
-    return (text[:2], text[2:]) if text[:2] in _PREFIXES else ("eq", text)
-
-
-def _dates(text: str) -> tuple[datetime, datetime]:
-    try:
-        # A plus sign that a client did not escape arrives as a space.
-        return date_range(text if " " not in text[10:] else text[:10] + text[10:].replace(" ", "+"))
-    except (ValueError, OverflowError):
-        raise BadRequest.of("not a FHIR date") from None
-
-
-def _widened(prefix: str, low: datetime, high: datetime, now: datetime) -> tuple[datetime, datetime]:
-    """`ap` reaches a tenth of the distance from now in both directions (R4's own suggestion)."""
-    if prefix != "ap":
-        return low, high
-    margin = abs(now.astimezone(UTC) - low) / 10
-    margin = max(margin, timedelta(0))
-    try:
-        return low - margin, high + margin
-    except OverflowError:
-        return low, high
-
-
-def _ranges(prefix: str, low: str, high: str, parameters: Parameters, a: datetime, b: datetime) -> str:
-    """R4's comparison of the ranges [low, high) of the resource and [a, b) that was asked for."""
-    if prefix in {"eq", "ap", "ne"}:
-        x, y = parameters.add(a), parameters.add(b)
-        if prefix == "ap":
-            return f"({low} < {y} and {high} > {x})"
-        return f"({low} >= {x} and {high} <= {y})" if prefix == "eq" else f"({low} < {x} or {high} > {y})"
-    if prefix in {"gt", "sa", "le"}:
-        y = parameters.add(b)
-        if prefix == "le":
-            return f"({low} < {y})"
-        return f"({high} > {y})" if prefix == "gt" else f"({low} >= {y})"
-    x = parameters.add(a)
-    if prefix == "ge":
-        return f"({high} > {x})"
-    return f"({low} < {x})" if prefix == "lt" else f"({high} <= {x})"
+        if not any(path["type"] in {"canonical", "uri", "url"} for path in has.parameter.paths):
+            return literal
+        index, own, other = self.alias("f"), self.alias("u"), self.alias("h")
+        meets = f"{self.visible(other, has.source)} and {self.meets(other, has.inner)}"
+        return (
+            f"({literal} or {alias}.rid in (select {own}.rid from index_reference {own} join index_reference {index}"
+            f" on {index}.target = {own}.target and {self.named(index, has.parameter.keys)} and {index}.form = 'c'"
+            f" join resource {other} on {other}.rid = {index}.rid"
+            f" where {own}.param = {self.parameters.add(CANONICAL)}::int and {meets}))"
+        )

@@ -6,11 +6,17 @@ Compartment and main date come from the same values. What a value becomes is in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
-from varde.fhir.definitions import canonical_system, compartment_parameters, main_date, search_parameters
-from varde.fhir.keys import resource_key
+from varde.fhir.definitions import (
+    canonical_system,
+    compartment_parameters,
+    is_type,
+    kept,
+    main_date,
+    search_parameters,
+)
+from varde.fhir.keys import resource_key, text_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search import values
 from varde.fhir.search.composite import extract_composites
@@ -20,7 +26,7 @@ _Extractor = Callable[[Mapping[str, Any], IndexRows], None]
 _DEMOGRAPHIC = {"Patient"}
 
 
-@cache
+@kept
 def _extractor(resource_type: str) -> _Extractor:
     lines = ["def extractor(resource, rows):"]
     names: dict[str, Any] = {"is_reference_to": values.is_reference_to, "has_extension": values.has_extension}
@@ -43,7 +49,7 @@ def _extractor(resource_type: str) -> _Extractor:
 def _emit(lines: list[str], steps: list[Any], call: str, datatype: str) -> None:
     """Nested loops and guards along one path. Wrong shapes (left to validation) are stepped over."""
     depth, holder, number = 1, "resource", 0
-    for step in steps:
+    for place, step in enumerate(steps):
         pad = "    " * depth
         if len(step) == 2:
             name, repeats = step
@@ -52,12 +58,16 @@ def _emit(lines: list[str], steps: list[Any], call: str, datatype: str) -> None:
             lines.append(f"{pad}if v{number}:" if repeats else f"{pad}if v{number} is not None:")
             depth += 1
             if repeats:
-                lines.append("    " * depth + f"for w{number} in v{number} if type(v{number}) is list else ():")
+                part = ""
+                if place + 1 < len(steps) and steps[place + 1][0] == "index":
+                    first = int(steps[place + 1][1])
+                    part = f"[{first}:{first + 1}]"
+                lines.append("    " * depth + f"for w{number} in v{number}{part} if type(v{number}) is list else ():")
                 depth += 1
                 holder = f"w{number}"
             else:
                 holder = f"v{number}"
-            if step is not steps[-1] and _next_needs_dict(steps, step):
+            if place + 1 < len(steps):
                 lines.append("    " * depth + f"if type({holder}) is dict:")
                 depth += 1
         else:
@@ -73,22 +83,19 @@ def _emit(lines: list[str], steps: list[Any], call: str, datatype: str) -> None:
     lines.append("    " * depth + call % holder)
 
 
-def _next_needs_dict(steps: list[Any], step: Any) -> bool:
-    return any(s is step for s in steps[:-1])
-
-
 def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
     """All rows of the index tables for `resource`, its main date, patient and security labels.
 
     Never raises on a resource that validation would refuse; what cannot be read is not indexed.
     """
-    rows = IndexRows()
-    _extractor(resource_type)(resource, rows)
-    extract_composites(resource_type, resource, rows)
-    for name in ("tokens", "references", "strings", "dates", "quantities", "uris"):
-        found = getattr(rows, name)
-        if len(found) > 1:
-            setattr(rows, name, list(dict.fromkeys(found)))
+    rows = _values_of(resource_type, resource)
+    if "contained" in resource or resource_type == "Bundle":
+        _extract_inside(resource_type, resource, rows)
+    url = resource.get("url")
+    if isinstance(url, str) and url and "url" in search_parameters(resource_type):
+        version = resource.get("version")
+        named = [url, f"{url}|{version}"] if isinstance(version, str) and version else [url]
+        rows.references += [(values.CANONICAL, text_key(one), None, "s") for one in named]
     _set_date(resource_type, rows)
     _set_patient(resource_type, resource, rows)
     meta = resource.get("meta")
@@ -97,6 +104,34 @@ def extract(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
             if isinstance(coding, dict) and coding.get("code"):
                 rows.security.append(f"{canonical_system(coding.get('system') or '')}|{coding['code']}")
     return rows
+
+
+def _values_of(resource_type: str, resource: Mapping[str, Any]) -> IndexRows:
+    rows = IndexRows()
+    _extractor(resource_type)(resource, rows)
+    extract_composites(resource_type, resource, rows)
+    for name in ("tokens", "references", "strings", "dates", "quantities", "uris"):
+        found = getattr(rows, name)
+        if len(found) > 1:
+            setattr(rows, name, list(dict.fromkeys(found)))
+    return rows
+
+
+def _extract_inside(resource_type: str, resource: Mapping[str, Any], rows: IndexRows) -> None:
+    """The values of the resources inside: the contained ones, and the first of a Bundle."""
+    listed = resource.get("contained")
+    found: list[tuple[Any, Any]] = [
+        (one.get("id"), one) for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)
+    ]
+    entries = resource.get("entry")
+    if resource_type == "Bundle" and isinstance(entries, list) and entries and isinstance(entries[0], dict):
+        first = entries[0].get("resource")
+        if isinstance(first, dict) and first.get("resourceType") in {"Composition", "MessageHeader"}:
+            found.append((values.FIRST, first))
+    for name, one in found:
+        kind = one.get("resourceType") if isinstance(one, dict) else None
+        if isinstance(name, str) and is_type(kind):
+            rows.contained.append((str(kind), name, _values_of(str(kind), one)))
 
 
 def _set_date(resource_type: str, rows: IndexRows) -> None:

@@ -26,18 +26,23 @@ from varde.fhir.definitions import (
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Gate, Parameters
 from varde.fhir.keys import resource_key
-from varde.fhir.search.conditions import Compiler
-from varde.fhir.search.parse import Chain, Condition, Has, Search, Sort, is_main_date, split_values, unescape
+from varde.fhir.search.conditions import TABLES, Compiler
+from varde.fhir.search.names import split_values, unescape
+from varde.fhir.search.query import Condition, Question, Search, Sort
+from varde.fhir.search.shaping import is_main_date
 from varde.fhir.search.values import reference_target
 
 COLUMNS = "rid, patient, type, id, version, updated, seq, deleted, body"
 _SORT_COLUMN = {
-    "token": ("index_token", "code"), "string": ("index_string", "value"), "uri": ("index_uri", "value"),
-    "reference": ("index_reference", "target"), "quantity": ("index_quantity", "low"),
-    "number": ("index_quantity", "low"), "date": ("index_date", "low"),
+    "token": "s.code", "uri": "s.value", "number": "s.low", "date": "s.low",
+    # Norwegian order: æ, ø, å after z.
+    "string": "translate(s.value, 'æøå', '{|}')",
+    "quantity": "coalesce(s.base_low, s.low)",
 }  # fmt: skip
-_CAST = {"token": "text", "string": "text", "uri": "text", "reference": "bigint", "quantity": "float8",
+_CAST = {"token": "text", "string": "text", "uri": "text", "reference": "text", "quantity": "float8",
          "number": "float8", "date": "timestamptz"}  # fmt: skip
+BEFORE = "-"
+"""Begins a page key that means the page which ends before a row, not the one after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +123,18 @@ def compile_search(
     if search.types:
         numbers = [type_number(name) for name in search.types]
         where.append(f"r.type = any({parameters.add(numbers)}::smallint[])")
-    for name in search.lists:
-        where.append(_in_list(compiler, name))
     if counting:
         sql = f"select count(*) from {source} where " + " and ".join(where)
         return Statement(sql, parameters.values, 0)
     keys = _sort_keys(search, parameters, date)
+    back = (search.page or "").startswith(BEFORE)
     if search.page:
-        where.append(_after(search.page, keys, rid, parameters))
+        where.append(_beyond(search.page.removeprefix(BEFORE), keys, rid, parameters, back=back))
     columns = ", ".join(f"r.{c}" for c in COLUMNS.split(", "))
     extra = "".join(f", {key.sql} as k{n}" for n, key in enumerate(keys))
-    order = ", ".join([*(f"{k.sql} {'desc' if k.descending else 'asc'}" for k in keys), f"{rid} asc"])
+    order = ", ".join(
+        [*(f"{k.sql} {'desc' if k.descending != back else 'asc'}" for k in keys), f"{rid} {'desc' if back else 'asc'}"]
+    )
     sql = (
         f"select {columns}{extra} from {source} where {' and '.join(where)} order by {order}"
         f" limit {parameters.add(search.count + 1)}"
@@ -167,7 +173,7 @@ def _in_compartment(search: Search, compartment: str, parameters: Parameters) ->
     )
 
 
-def _driver(search: Search, conditions: list[Condition | Chain | Has], counting: bool = False) -> Condition | None:
+def _driver(search: Search, conditions: list[Question], counting: bool = False) -> Condition | None:
     """A token with its system, asked for in the order of the main date: its index is the answer's order. When
     `counting` no order matters, and starting from the token keeps the plan good while statistics are stale."""
     if search.resource_type is None or search.ids:
@@ -183,27 +189,17 @@ def _driver(search: Search, conditions: list[Condition | Chain | Has], counting:
             value = condition.values[0]
             parts = split_values(value, "|")
             # Without its system a code may stand twice in one resource, and the row would come twice.
-            if condition.modifier is None and len(condition.values) == 1 and len(parts) == 2 and parts[1]:
+            alone = condition.modifier is None and condition.codes is None and len(condition.values) == 1
+            implied = unescape(parts[0]) in condition.parameter.systems or len(condition.parameter.keys) > 1
+            if alone and len(parts) == 2 and parts[1] and not implied and condition.parameter.code != "_id":
                 return condition
     return None
 
 
-def _in_list(compiler: Compiler, name: str) -> str:
-    row, index = compiler.alias("l"), compiler.alias("f")
-    item = search_parameters("List")["item"].key
-    return (
-        f"exists (select 1 from index_reference {index} join resource {row} on {row}.rid = {index}.rid"
-        f" where {index}.param = {compiler.parameters.add(item)}::int and {index}.target = r.rid"
-        f" and {row}.id = {compiler.parameters.add(name)} and {compiler.visible(row, 'List')})"
-    )
-
-
 def _sort_keys(search: Search, parameters: Parameters, date: str) -> list[_Key]:
     if not search.sort:
-        # Newest first by the main date; over all types by when they were written.
-        if search.resource_type is None:
-            return [_Key("r.updated", "timestamptz", True)]
-        return [_Key(date, "timestamptz", True)]
+        # Newest first by the main date. Over all types by their keys alone, which no write moves.
+        return [] if search.resource_type is None else [_Key(date, "timestamptz", True)]
     return [_sort_key(search, sort, parameters, date) for sort in search.sort]
 
 
@@ -215,34 +211,61 @@ def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str) -> 
     if is_main_date(search.resource_type, sort):
         return _Key(date, "timestamptz", sort.descending)
     assert sort.parameter is not None
-    table, column = _SORT_COLUMN[sort.parameter.kind]
-    if sort.parameter.kind == "date" and sort.descending:
-        column = "high"
-    edge = "max" if sort.descending else "min"
-    cast = _CAST[sort.parameter.kind]
+    kind = sort.parameter.kind
+    edge, cast = "max" if sort.descending else "min", _CAST[kind]
+    if kind == "reference":
+        value = _least_reference(sort, edge, parameters)
+    else:
+        column = "s.high" if kind == "date" and sort.descending else _SORT_COLUMN[kind]
+        key = parameters.add(sort.parameter.key)
+        value = f"(select {edge}({column}) from {TABLES[kind]} s where s.rid = r.rid and s.param = {key}::int)"
     # Resources without a value come last either way.
     empty = {
         "text": "''" if sort.descending else "U&'\\+10FFFF'",
-        "bigint": "-9223372036854775808" if sort.descending else "9223372036854775807",
         "float8": "'-infinity'" if sort.descending else "'infinity'",
         "timestamptz": "'0001-01-01 00:00:00+00'" if sort.descending else "'9999-12-31 00:00:00+00'",
     }[cast]
-    sql = (
-        f"coalesce((select {edge}(s.{column}) from {table} s where s.rid = r.rid"
-        f" and s.param = {parameters.add(sort.parameter.key)}::int), {empty}::{cast})"
-    )
+    sql = f"coalesce({value}, {empty}::{cast})"
     return _Key(sql + (' collate "C"' if cast == "text" else ""), cast, sort.descending)
 
 
+def _least_reference(sort: Sort, edge: str, parameters: Parameters) -> str:
+    """References sort by their text, which only the resource itself has: the index knows its hash alone."""
+    assert sort.parameter is not None
+    ways = []
+    for path in sort.parameter.paths:
+        names = [_json_step(step) for step in path["steps"]]
+        end = '."reference"' if path["type"] == "Reference" else ""
+        ways.append(f"jsonb_path_query(b.body, {parameters.add('$' + ''.join(names) + end)}::text::jsonpath)")
+    listed = " union all ".join(f"select {way} as value" for way in ways)
+    return (
+        f"(select {edge}((v.value #>> '{{}}') collate \"C\") from"
+        f" (select convert_from(r.body, 'UTF8')::jsonb as body) b, lateral ({listed}) v)"
+    )
+
+
+def _json_step(step: Sequence[Any]) -> str:
+    """One step of a typed path in the language of jsonpath."""
+    if len(step) == 2:
+        return f'."{step[0]}"'
+    kind, argument, value = step
+    return {
+        "equals": f' ? (@."{argument}" == "{value}")',
+        "is": f' ? (@."reference" like_regex "(^|/){argument}/" || @."type" == "{argument}")',
+        "has": f' ? (@."extension"[*]."url" == "{argument}")',
+        "index": f"[{argument}]",
+    }[kind]
+
+
 def cursor(row: Any, keys: int) -> str:
-    """The opaque key of the page that follows `row`."""
+    """The opaque key of the page that follows `row`; with BEFORE in front, of the one that ends before it."""
     parts = [row[f"k{n}"] for n in range(keys)]
     plain = [p.isoformat() if isinstance(p, datetime) else str(p) if isinstance(p, float) else p for p in parts]
     return base64.urlsafe_b64encode(orjson.dumps([*plain, row["rid"]])).decode().rstrip("=")
 
 
-def _after(page: str, keys: list[_Key], rid: str, parameters: Parameters) -> str:
-    """The rows that come after the cursor, in an order whose keys may each go up or down."""
+def _beyond(page: str, keys: list[_Key], rid: str, parameters: Parameters, *, back: bool) -> str:
+    """The rows that come after the cursor (before it, when `back`), in an order whose keys may each go up or down."""
     try:
         values = orjson.loads(base64.urlsafe_b64decode(page + "=" * (-len(page) % 4)))
         if not isinstance(values, list) or len(values) != len(keys) + 1 or not isinstance(values[-1], int):
@@ -253,10 +276,10 @@ def _after(page: str, keys: list[_Key], rid: str, parameters: Parameters) -> str
     except (ValueError, TypeError, binascii.Error):
         raise BadRequest.of("_page is not a page key of this search") from None
     last = f"{parameters.add(values[-1])}::bigint"
-    condition = f"{rid} > {last}"
+    condition = f"{rid} {'<' if back else '>'} {last}"
     for key, value in zip(reversed(keys), reversed(read), strict=True):
         placed = f"{parameters.add(value)}::{key.cast}"
-        beyond = "<" if key.descending else ">"
+        beyond = "<" if key.descending != back else ">"
         # The first comparison with equality bounds the index scan; the rest decides ties.
         condition = f"({key.sql} {beyond}= {placed} and ({key.sql} {beyond} {placed} or {condition}))"
     return condition

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from varde.fhir.definitions import canonical_system, is_type, type_number
-from varde.fhir.keys import resource_key, text_key
+from varde.fhir.definitions import canonical_system, is_type, resource_types, type_number
+from varde.fhir.keys import parameter_key, resource_key, text_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.dates import OPEN_HIGH, OPEN_LOW, date_range
 from varde.fhir.search.fold import fold
+from varde.fhir.ucum import SYSTEM as UCUM
+from varde.fhir.ucum import Unit, unit
 
 Handler = Callable[[IndexRows, int, Any], None]
+
+CANONICAL = parameter_key("Resource", "its own canonical url")
+"""The key under which a resource's own urls stand among the references, for what refers to it by one of them."""
 
 _SYSTEMS: dict[str, int] = {}
 
@@ -58,6 +63,16 @@ def text_parameter(key: int) -> int:
 def type_parameter(key: int) -> int:
     """The key under which identifiers of token parameter `key` are indexed by type, for `:of-type`."""
     return key ^ 0x3C3C3C3C
+
+
+def identifier_parameter(key: int) -> int:
+    """The key under which the identifiers of reference parameter `key` are indexed as tokens, for `:identifier`."""
+    return key ^ 0x69696969
+
+
+def base_key(of: Unit) -> int:
+    """The number that stands for all units which can be compared with `of`."""
+    return parameter_key("unit", of.dimension)
 
 
 def clipped(text: str) -> str:
@@ -126,7 +141,14 @@ def _token_deceased(rows: IndexRows, key: int, resource: Any) -> None:
     rows.tokens.append((key, 0, "true" if dead else "false"))
 
 
-_LITERAL = re.compile(r"^(?:(https?://.+)/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
+def _token_multiple(rows: IndexRows, key: int, resource: Any) -> None:
+    """R4's `birthOrderBoolean`: a place in the order of birth says that there was more than one."""
+    several, order = resource.get("multipleBirthBoolean"), resource.get("multipleBirthInteger")
+    if isinstance(several, bool) or order is not None:
+        rows.tokens.append((key, 0, "false" if several is False else "true"))
+
+
+_LITERAL = re.compile(r"^(?:(https?://.+)/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?$")
 
 
 @cache
@@ -148,6 +170,24 @@ def reference_target(literal: str) -> tuple[int, int | None, str]:
     return text_key(literal), number, "u"
 
 
+def _version_key(literal: str) -> int | None:
+    """What a reference to one version of a resource here stands under beside the resource itself."""
+    match = _LITERAL.match(literal)
+    ours = match is not None and match[4] is not None and (match[1] is None or match[1] in _own_base())
+    return text_key(f"{match[2]}/{match[3]}/_history/{match[4]}") if match is not None and ours else None
+
+
+def reference_keys(wanted: str, targets: Sequence[str]) -> list[int]:
+    """The target keys of a reference as asked for: relative, absolute, versioned, urn, canonical, or a bare id of one
+    of the types `targets` (of any type when there are none)."""
+    if "/" not in wanted and ":" not in wanted:
+        return [resource_key(t, wanted) for t in targets or resource_types()]
+    version = _version_key(wanted)
+    if version is not None:
+        return [version]
+    return list({reference_target(wanted)[0], text_key(wanted)})
+
+
 def local_id(literal: str, resource_type: str) -> str | None:
     """The id in a literal reference to a resource of this type on this server; None for any other reference."""
     match = _LITERAL.match(literal)
@@ -164,25 +204,57 @@ def _reference(rows: IndexRows, key: int, value: Any) -> None:
     if not isinstance(value, dict):
         return
     literal = value.get("reference")
-    if isinstance(literal, str) and literal and literal[0] != "#":
-        rows.references.append((key, *reference_target(literal)))
+    if isinstance(literal, str) and literal:
+        if literal[0] == "#":
+            rows.inside.append((key, literal[1:]))
+        else:
+            rows.references.append((key, *reference_target(literal)))
+            version = _version_key(literal) if "/_history/" in literal else None
+            if version is not None:
+                rows.references.append((key, version, None, "v"))
     identifier = value.get("identifier")
     if isinstance(identifier, dict) and isinstance(identifier.get("value"), str):
         kind = value.get("type")
         number = type_number(str(kind)) if is_type(kind) else None
         target = identifier_target(identifier.get("system") or "", identifier["value"])
         rows.references.append((key, target, number, "i"))
+        system = system_key(identifier.get("system"))
+        rows.tokens.append((identifier_parameter(key), system, clipped(identifier["value"])))
 
 
 def _canonical(rows: IndexRows, key: int, value: Any) -> None:
-    if isinstance(value, str) and value:
-        plain = value.split("|")[0].split("#")[0]
-        rows.references.append((key, text_key(plain), None, "c"))
-        if plain != value:
-            rows.references.append((key, text_key(value), None, "c"))
-        match = _LITERAL.match(plain)
-        if match and is_type(match[2]) and match[1] is None:
-            rows.references.append((key, resource_key(match[2], match[3]), type_number(match[2]), "l"))
+    if not (isinstance(value, str) and value):
+        return
+    if value[0] == "#":
+        rows.inside.append((key, value[1:]))
+        return
+    whole = value.split("#")[0]
+    plain = whole.split("|")[0]
+    rows.references.append((key, text_key(whole), None, "c"))
+    for other in {plain, value} - {whole}:
+        rows.references.append((key, text_key(other), None, "p"))
+    match = _LITERAL.match(plain)
+    if match and is_type(match[2]) and (match[1] is None or match[1] in _own_base()):
+        rows.references.append((key, resource_key(match[2], match[3]), type_number(match[2]), "l"))
+
+
+def _first(kind: str) -> Handler:
+    """The first resource of a Bundle (a document's Composition, a message's header), as what the Bundle refers to."""
+
+    def handler(rows: IndexRows, key: int, resource: Any) -> None:
+        entries = resource.get("entry")
+        first = entries[0] if isinstance(entries, list) and entries else None
+        inner = first.get("resource") if isinstance(first, dict) else None
+        if isinstance(inner, dict) and inner.get("resourceType") == kind:
+            rows.inside.append((key, FIRST))
+            if isinstance(inner.get("id"), str):
+                rows.references.append((key, resource_key(kind, inner["id"]), type_number(kind), "e"))
+
+    return handler
+
+
+FIRST = "entry[0]"
+"""The name of a Bundle's first resource among those inside it; no id has such letters."""
 
 
 def _string(rows: IndexRows, key: int, value: Any) -> None:
@@ -239,17 +311,19 @@ def _date_period(rows: IndexRows, key: int, value: Any) -> None:
 
 
 def _date_timing(rows: IndexRows, key: int, value: Any) -> None:
+    """Only the outer limits matter (R4 3.1.1.4.7): of the events and the bounds; without either it is open."""
     if not isinstance(value, dict):
         return
-    try:
-        ranges = [date_range(event) for event in value.get("event") or () if isinstance(event, str)]
-    except ValueError:
-        return
-    if ranges:
-        rows.dates.append((key, min(r[0] for r in ranges), max(r[1] for r in ranges)))
+    scratch = IndexRows()
+    events = value.get("event")
+    for event in events if isinstance(events, list) else ():
+        _date(scratch, key, event)
     repeat = value.get("repeat")
-    if isinstance(repeat, dict):
-        _date_period(rows, key, repeat.get("boundsPeriod"))
+    bounds = repeat.get("boundsPeriod") if isinstance(repeat, dict) else None
+    if bounds is not None:
+        _date_period(scratch, key, bounds)
+    found = scratch.dates or [(key, OPEN_LOW, OPEN_HIGH)]
+    rows.dates.append((key, min(low for _, low, _ in found), max(high for _, _, high in found)))
 
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
@@ -271,30 +345,67 @@ def number_range(text: str) -> tuple[float, float]:
     return value - half, value + half
 
 
+_Figures = tuple[int, float, float, int, str, str | None, int | None, float | None, float | None]
+
+
 def _number(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        rows.quantities.append((key, float(value), float(value), 0, ""))
+        rows.quantities.append(_figures(key, float(value), float(value)))
+
+
+def _figures(key: int, low: float, high: float, holder: Any = None) -> _Figures:
+    """A row: the range as it was written, with its unit, and in base units when the unit is one of UCUM."""
+    if holder is None:
+        return key, low, high, 0, "", None, None, None, None
+    system, code, shown = holder.get("system"), holder.get("code"), holder.get("unit")
+    said = str(code or shown or holder.get("currency") or "")[:200]
+    text = str(shown)[:200] if shown and shown != said else None
+    converted = unit(code) if system == UCUM and isinstance(code, str) else None
+    if converted is None:
+        return key, low, high, system_key(system), said, text, None, None, None
+    base = base_key(converted)
+    return key, low, high, system_key(system), said, text, base, converted.base(low), converted.base(high)
 
 
 def _quantity(rows: IndexRows, key: int, value: Any) -> None:
-    if not isinstance(value, dict) or not isinstance(value.get("value"), int | float):
+    if not isinstance(value, dict) or not _is_number(value.get("value")):
         return
     number, comparator = float(value["value"]), value.get("comparator")
     low = -math.inf if comparator in {"<", "<="} else number
     high = math.inf if comparator in {">", ">="} else number
-    code = value.get("code") or value.get("unit") or value.get("currency") or ""
-    rows.quantities.append((key, low, high, system_key(value.get("system")), str(code)[:200]))
+    rows.quantities.append(_figures(key, low, high, value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _range_of(value: Any) -> tuple[float, float, Any] | None:
+    if not isinstance(value, dict):
+        return None
+    ends = [end if isinstance(end, dict) and _is_number(end.get("value")) else {} for end in
+            (value.get("low"), value.get("high"))]  # fmt: skip
+    if not any(ends):
+        return None
+    low, high = ends
+    return float(low.get("value", -math.inf)), float(high.get("value", math.inf)), low or high
 
 
 def _quantity_range(rows: IndexRows, key: int, value: Any) -> None:
-    if isinstance(value, dict):
-        low, high = value.get("low") or {}, value.get("high") or {}
-        unit = low or high
-        if unit:
-            rows.quantities.append(
-                (key, float(low.get("value", -math.inf)), float(high.get("value", math.inf)),
-                 system_key(unit.get("system")), str(unit.get("code") or unit.get("unit") or "")[:200])
-            )  # fmt: skip
+    found = _range_of(value)
+    if found is not None:
+        rows.quantities.append(_figures(key, *found))
+
+
+def _number_range(rows: IndexRows, key: int, value: Any) -> None:
+    found = _range_of(value)
+    if found is not None:
+        rows.quantities.append(_figures(key, *found[:2]))
+
+
+def _position(rows: IndexRows, key: int, value: Any) -> None:
+    if isinstance(value, dict) and _is_number(value.get("latitude")) and _is_number(value.get("longitude")):
+        rows.quantities.append(_figures(key, float(value["latitude"]), float(value["longitude"])))
 
 
 def _uri(rows: IndexRows, key: int, value: Any) -> None:
@@ -313,9 +424,15 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
         "Identifier": _token_identifier,
         "ContactPoint": _token_contact,
         "deceased": _token_deceased,
+        "multiple birth": _token_multiple,
         **dict.fromkeys(_QUANTITIES, _token_quantity),
     },
-    "reference": {"Reference": _reference, **dict.fromkeys(("canonical", "uri", "url"), _canonical)},
+    "reference": {
+        "Reference": _reference,
+        **dict.fromkeys(("canonical", "uri", "url"), _canonical),
+        "first Composition": _first("Composition"),
+        "first MessageHeader": _first("MessageHeader"),
+    },
     "string": {
         **dict.fromkeys(_TEXTS, _string),
         "HumanName": _string_name,
@@ -328,7 +445,8 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
         "Period": _date_period,
         "Timing": _date_timing,
     },
-    "number": dict.fromkeys(("integer", "decimal", "positiveInt", "unsignedInt"), _number),
+    "number": {**dict.fromkeys(("integer", "decimal", "positiveInt", "unsignedInt"), _number), "Range": _number_range},
+    "special": {"position": _position},
     "quantity": {**dict.fromkeys(_QUANTITIES, _quantity), "Range": _quantity_range},
     "uri": dict.fromkeys(_TEXTS, _uri),
 }
@@ -340,14 +458,25 @@ def handler(kind: str, datatype: str) -> Handler | None:
 
 
 def walk(holder: Any, steps: list[Any]) -> list[Any]:
-    """What stands at the end of a path of plain steps from `holder`, lists taken apart."""
+    """What stands at the end of a path from `holder`, lists taken apart and filters heeded."""
     found = [holder]
     for step in steps:
-        if len(step) != 2:
+        if len(step) == 3:
+            kind, argument, value = step
+            if kind == "index":
+                found = found[int(argument) : int(argument) + 1]
+            else:
+                found = [one for one in found if isinstance(one, dict) and _passes(one, kind, argument, value)]
             continue
         following: list[Any] = []
-        for value in found:
-            inner = value.get(step[0]) if isinstance(value, dict) else None
+        for holder_ in found:
+            inner = holder_.get(step[0]) if isinstance(holder_, dict) else None
             following.extend(inner if isinstance(inner, list) else [inner] if inner is not None else [])
         found = following
     return found
+
+
+def _passes(holder: Any, kind: str, argument: str, value: str) -> bool:
+    if kind == "equals":
+        return bool(holder.get(argument) == value)
+    return is_reference_to(holder, argument) if kind == "is" else has_extension(holder, argument)
