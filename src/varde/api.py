@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from varde import bulk
 from varde.app import House
+from varde.fhir.everything import EVERYTHING
+from varde.fhir.ips.operation import SUMMARY
+from varde.fhir.matching.operation import matching
 from varde.fhir.operations import Operation
+from varde.fhir.terminology.operations import TERMINOLOGY
+from varde.trust.persons import DNR, FNR
+
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
+"""Canonical urls of the statements of others that the API lives up to."""
 
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""
-    return []
+    return [
+        EVERYTHING,
+        SUMMARY,
+        *TERMINOLOGY,
+        matching(frozenset({FNR, DNR})),
+        *bulk.operations(house),
+    ]

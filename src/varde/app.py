@@ -17,6 +17,7 @@ from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.families import RegisteredFamilies
 from varde.fhir.store import Store
+from varde.fhir.terminology.projection import fill_missing
 from varde.services import Platform, Service, appointments, improvement, letters
 from varde.settings import Settings
 from varde.trust.access import Access
@@ -61,7 +62,9 @@ class House:
     def worker(self, *, recurring: bool = True) -> Worker:
         """A worker that does all that every service left for later, and speaks to every edge; without the jobs that
         come again and again when `recurring` is False."""
-        handlers = self._upkeep()
+        from varde.bulk import Bulks  # which composes a house of its own in each of its processes
+
+        handlers = [*self._upkeep(), *Bulks(self).handlers()]
         receivers: dict[str, list[Receiver]] = {}
         for service in self.services:
             handlers += service.handlers(self.platform)
@@ -82,11 +85,15 @@ class House:
         async def forget_sessions(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await self.sessions.sweep(connection)
 
+        async def take_apart(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await fill_missing(connection)
+
         return [
             sweep.handler(clock),
             reconcile.handler(self.checks(), clock),
             Handler("trust.seal", sealing(clock), timeout=timedelta(minutes=5), every=SEAL_EVERY),
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
+            Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
         ]
 
 

@@ -18,11 +18,11 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from varde.api import operations
+from varde.api import INSTANTIATES, operations
 from varde.app import House, build
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
-from varde.fhir.capability import capability_statement
+from varde.fhir.capability import Statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
 from varde.fhir.proxy import Proxied
@@ -108,7 +108,7 @@ class Varde:
             house.platform.store,
             Authenticator(house.platform.access, self._tokens),
             f"{base}/fhir",
-            _always(capability_statement(f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered)),
+            Statement(f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered, INSTANTIATES),
             _always(smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"])),
             offered,
             origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],

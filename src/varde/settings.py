@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     print_directory: Path | None = None
     """Where the embedded print house keeps what it printed. None: `data`/post."""
 
+    import_sources: tuple[str, ...] = ()
+    """Starts of the addresses that `$import` may fetch from, as a JSON list: ["https://data.example.org/fhir/"]. A
+    private network is reached only by a host given as a number. None: what is imported comes with the request."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     # Login of patients (ID-porten) and staff (HelseID). None: the demo's own test issuer.

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any
 
+from varde.demo.codes import code_systems
 from varde.demo.people import REGION, Human, Resource
 from varde.demo.registers import contact, registered
 from varde.demo.world import World
@@ -68,8 +69,9 @@ async def fill(store: Store, gate: Gate, region: Region, told: Callable[[int], N
     """Write the region's people and care; how many resources there are. `told`
     hears how many people are written so far."""
     world = region.world
-    written = len(world.fixed.resources)
-    await store.write_many(gate, world.fixed.resources, checked=True)
+    fixed = [*world.fixed.resources, *code_systems()]
+    written = len(fixed)
+    await store.write_many(gate, fixed, checked=True)
     people = 0
     free = asyncio.Semaphore(_AT_ONCE)
 

@@ -240,6 +240,8 @@ def _organisation(identifier: str, name: str, parent: str, maker: Maker, address
     }
 
 
+STAFF_ROLES = {"doctor": "Lege", "nurse": "Sykepleier", "secretary": "Helsesekretær", "operator": "Driftsoperatør"}
+"""Code system ROLE_SYSTEM."""
 _STAFF = (("doctor", "overlege"), ("doctor", "lege"), ("nurse", "sykepleier"), ("secretary", "helsesekretær"))
 
 

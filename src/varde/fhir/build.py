@@ -12,10 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from varde.fhir import build_compartments, build_search, build_structure, build_summary, build_units
+from varde.fhir import (
+    build_compartments,
+    build_search,
+    build_structure,
+    build_summary,
+    build_terminology,
+    build_units,
+)
 from varde.fhir.search import paths
 
-_MODULES = (build_search, build_structure, build_compartments, build_summary)
+_MODULES = (build_search, build_structure, build_compartments, build_summary, build_terminology)
 TARGET = Path(__file__).parent / "definitions"
 
 
@@ -43,7 +50,7 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
         return
     target.mkdir(parents=True, exist_ok=True)
     package = read_package(source, "SearchParameter", "StructureDefinition", "CompartmentDefinition")
-    package |= read_package(source, "ValueSet", "CodeSystem")
+    package |= read_package(source, "ValueSet", "CodeSystem", "ConceptMap")
     for module in _MODULES:
         module.build(package, target)
     build_units.build(source.parent, target)

@@ -7,17 +7,20 @@ away, would mean every resource of the type, and is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from varde.fhir.committing import Item, check_version
 from varde.fhir.errors import BadRequest, Conflict, Gone, NotFound, Overtaken, PreconditionFailed
 from varde.fhir.gate import Gate, Interaction
+from varde.fhir.ids import Resource, check_id, read_resource, type_of
+from varde.fhir.joining import Alone
 from varde.fhir.keys import resource_key
 from varde.fhir.model import Stored, Written
 from varde.fhir.patch import PatchKind, apply_patch
 from varde.fhir.search.parse import parse
 from varde.fhir.searching import Searching
-from varde.fhir.writing import Item, Resource, Writing, check_id, check_version, read_resource, type_of
+from varde.fhir.writing import Writing
 
 MAXIMUM_DELETED = 500
 """Matches that one conditional delete takes. More are refused, since they are more likely meant otherwise."""
@@ -60,6 +63,9 @@ class Conditional(Searching, Writing):
             raise BadRequest.of("the resource is not of the type in the address")
         await self.allow(gate, Interaction.CREATE, kind)
         condition = None if if_none_exist is None else condition_of(kind, if_none_exist)
+        if connection is None and condition is None and resource_id is None:
+            with suppress(Alone):
+                return await self.join(gate, Item(body, parsed), Interaction.CREATE)
 
         async def work(own: Any) -> Written:
             if condition is not None:

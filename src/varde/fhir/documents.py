@@ -14,6 +14,8 @@ from varde.fhir.rendering import shape
 from varde.fhir.splice import dump
 from varde.fhir.summary import reduced
 
+TERMINOLOGY = "metadata?mode=terminology"
+"""The address of the TerminologyCapabilities among the documents."""
 _KEPT = 50
 _MODES = frozenset({"full", "normative", "terminology"})
 
@@ -34,18 +36,21 @@ class Documents:
         self._kept: dict[tuple[str, str | None, str | None], tuple[dict[str, Any], bytes, str]] = {}
 
     def __contains__(self, path: str) -> bool:
-        return path in self._documents
+        return path in self._documents and path != TERMINOLOGY
 
     def answer(self, path: str, headers: Mapping[str, str], query: Sequence[tuple[str, str]]) -> Answer:
         """The document at `path`; 304 for who has it. Raises BadRequest for a mode that there is none of.
 
-        `mode` chooses nothing: what is here is normative and of the full server alike (R4 3.1.0.8 lets it be left
-        aside), and terminology is told of in the same statement.
+        `mode` chooses between the CapabilityStatement and the TerminologyCapabilities; between the full and the
+        normative statement it chooses nothing, since what is here is normative and of the full server alike (R4
+        3.1.0.8 lets it be left aside).
         """
         mode = next((value for name, value in query if name == "mode"), "full")
         if mode not in _MODES:
             raise BadRequest.of("mode is " + ", ".join(sorted(_MODES)))
         is_resource = path == "metadata"
+        if mode == "terminology" and is_resource and TERMINOLOGY in self._documents:
+            path = TERMINOLOGY
         body, tag = self._made(path, *(shape(query) if is_resource else (None, None)))
         kept = {"etag": tag, "cache-control": "no-cache"}
         if not is_resource:

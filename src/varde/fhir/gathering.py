@@ -11,6 +11,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
+import asyncpg
+
+from varde.fhir.errors import FhirError, Unavailable
+
 Asked = TypeVar("Asked")
 Got = TypeVar("Got")
 
@@ -25,8 +29,9 @@ class Gathering(Generic[Asked, Got]):
         most: int = 32,
         lanes: int = 2,
     ) -> None:
-        """`answer` gives an answer or an error for each, in their order; if it raises, each is asked alone, so that
-        nobody suffers for another's request. At most `most` are answered together, by `lanes` at a time a key."""
+        """`answer` gives an answer or an error for each, in their order; if it raises and has done nothing, each is
+        asked alone, so that nobody suffers for another's request.
+        At most `most` are answered together, by `lanes` at a time a key."""
         self._answer = answer
         self._most = most
         self._lanes = lanes
@@ -70,11 +75,13 @@ class Gathering(Generic[Asked, Got]):
         try:
             answers = await self._answer([asked for asked, _ in batch])
         except Exception as error:
-            if len(batch) == 1:
-                batch[0][1].set_exception(error)
+            if len(batch) > 1 and _undone(error):
+                for one in batch:
+                    await self._settle([one])
                 return
-            for one in batch:
-                await self._settle([one])
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
@@ -83,6 +90,14 @@ class Gathering(Generic[Asked, Got]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+def _undone(error: Exception) -> bool:
+    """Whether it is sure that nothing of what failed took effect. Of a broken connection nobody knows: what was asked
+    for there is never done a second time."""
+    return isinstance(error, FhirError | asyncpg.PostgresError) and not isinstance(
+        error, asyncpg.PostgresConnectionError | Unavailable
+    )
 
 
 class _Queue(Generic[Asked, Got]):

@@ -1,29 +1,31 @@
-"""Loading files into the store: many resources a statement, going on where it stopped, nothing twice.
+"""Loading files into the store: many resources at once, going on where it stopped, nothing twice.
 
 How far it came stands in the table `fhir_load`, by the file's digest, in the transaction of the resources
 themselves: a killed load goes on exactly where its last commit was. A resource that is already there with the
 same text makes no new version. One that is refused holds up no other.
+
+Here files are read and what became of them is told; what is read is checked and written by lanes: the one of this
+process, or the processes of a higher floor.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import asyncpg
+from typing import Any, Protocol
 
 from varde.fhir import splice
-from varde.fhir.errors import FhirError
+from varde.fhir.bulk.checking import Ready, Refused, check
+from varde.fhir.bulk.lane import Lane, Taken
 from varde.fhir.gate import Gate
-from varde.fhir.sources import Found, Source, id_of, read, sources
+from varde.fhir.sources import Found, Source, read, sources
 from varde.fhir.store import Store
-from varde.fhir.validate import faults_of
-from varde.fhir.writing import is_id, type_of
 
-CHUNK = 500
+CHUNK = 1500
+_BYTES = 4 * 1024 * 1024
+"""Bytes of text that end a chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,124 @@ class Progress:
 
 
 @dataclass(slots=True)
-class _Chunk:
-    bodies: list[tuple[int, str, dict[str, Any], bytes]] = field(default_factory=list)
-    """(index of the source, place, parsed resource, its text)"""
-    keys: set[str] = field(default_factory=set)
-    done: dict[int, int] = field(default_factory=dict)
-    refused: dict[int, int] = field(default_factory=dict)
-    finished: set[int] = field(default_factory=set)
+class Mark:
+    """How far a chunk brings one source."""
+
+    digest: bytes
+    source: str
+    done: int = 0
+    finished: bool = False
+    refused: int = 0
+    """Already when it was read."""
+
+
+@dataclass(slots=True)
+class Texts:
+    """Some resources as text, and how far they bring their sources."""
+
+    texts: list[bytes] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    """Of each text: the place of its source among the marks."""
+    places: list[str] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    size: int = 0
+    """Bytes of all texts."""
+
+    def checked(self) -> tuple[list[Ready], list[Refused]]:
+        """Those that may be written, and the others."""
+        ready: list[Ready] = []
+        refused: list[Refused] = []
+        for place, text in enumerate(self.texts):
+            one = check(place, text)
+            if isinstance(one, Ready):
+                ready.append(one)
+            else:
+                refused.append(one)
+        return ready, refused
+
+    async def mark(self, connection: Any, refused: Sequence[Refused], now: datetime) -> None:
+        """Note in the transaction of the resources how far they bring their sources."""
+        counts = [mark.refused for mark in self.marks]
+        for one in refused:
+            counts[self.owners[one.place]] += 1
+        await connection.executemany(
+            "insert into fhir_load as l (digest, source, done, refused, finished, updated)"
+            " values ($1, $2, $3, $4, $5, $6) on conflict (digest, source) do update set done = excluded.done,"
+            " refused = l.refused + excluded.refused, finished = excluded.finished, updated = excluded.updated",
+            [
+                (mark.digest, mark.source, mark.done, count, mark.finished, now)
+                for mark, count in zip(self.marks, counts, strict=True)
+            ],
+        )
+
+    def packed(self) -> tuple[dict[str, Any], bytes]:
+        """As plain JSON and one text, for another process."""
+        marks = [[mark.digest.hex(), mark.source, mark.done, mark.finished, mark.refused] for mark in self.marks]
+        header = {"sizes": [len(text) for text in self.texts], "owners": self.owners, "marks": marks}
+        return header, b"".join(self.texts)
+
+    @classmethod
+    def unpacked(cls, header: Mapping[str, Any], text: bytes) -> Texts:
+        """From what `packed` gave; without places."""
+        made = cls(owners=list(header["owners"]))
+        start = 0
+        for size in header["sizes"]:
+            made.texts.append(text[start : start + size])
+            start += size
+        made.marks = [Mark(bytes.fromhex(mark[0]), *mark[1:]) for mark in header["marks"]]
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a chunk."""
+
+    written: int
+    unchanged: int
+    refused: Sequence[tuple[int, str, str]]
+    """(place in the chunk, Type/id, reason)"""
+
+
+Told = Callable[[Texts, Result], None]
+
+
+class Writer(Protocol):
+    """Who checks and writes chunks, strictly one after the other."""
+
+    async def write(self, chunks: AsyncIterator[Texts], told: Told) -> None:
+        """Take care of all chunks, and tell of each."""
+        ...
+
+
+class OwnLane:
+    """The lane of this process."""
+
+    def __init__(self, store: Store, gate: Gate) -> None:
+        self._lane = Lane(store)
+        self._gate = gate
+
+    async def write(self, chunks: AsyncIterator[Texts], told: Told) -> None:
+        """Take care of all chunks, and tell of each."""
+        async for chunk in chunks:
+            await self._lane.ready()
+            taken = await write_texts(self._lane, self._gate, chunk, *chunk.checked())
+            told(
+                chunk, Result(taken.written, taken.unchanged, [(r.place, r.reference, r.reason) for r in taken.refused])
+            )
+
+
+async def write_texts(
+    lane: Lane, gate: Gate, chunk: Texts, ready: Sequence[Ready], refused: Sequence[Refused]
+) -> Taken:
+    """Write a checked chunk and mark it, in one transaction."""
+
+    async def mark(connection: Any, taken: Taken) -> bool:
+        await chunk.mark(connection, [*refused, *taken.refused], lane.clock.now())
+        return True
+
+    taken = await lane.put(gate, ready, mark)
+    taken.refused += refused
+    return taken
 
 
 async def load(
@@ -69,159 +182,108 @@ async def load(
     progress: Callable[[Progress], None] = lambda _: None,
     refused: Callable[[Refusal], None] = lambda _: None,
     again: bool = False,
+    writer: Writer | None = None,
 ) -> Progress:
-    """Load everything at `paths` and tell how it went. `again`: also the files that were loaded before.
+    """Load everything at `paths` and tell how it went. `again`: also the files that were loaded before. `writer`: who
+    writes; None for this process, through `gate`.
 
     Raises FileNotFoundError for a path that is not there, and what the database raises when it is away; what is
     wrong with a resource is told to `refused`.
     """
-    return await _Load(store, gate, sources(paths), progress, refused).run(again=again)
+    work = _Load(store, sources(paths), progress, refused, again=again)
+    await (writer or OwnLane(store, gate)).write(work.chunks(), work.told)
+    progress(work.state)
+    return work.state
 
 
 class _Load:
     def __init__(
         self,
         store: Store,
-        gate: Gate,
         found: list[Source],
         progress: Callable[[Progress], None],
         refused: Callable[[Refusal], None],
+        *,
+        again: bool,
     ) -> None:
         self._store = store
-        self._gate = gate
         self._sources = found
         self._tell = progress
         self._report = refused
-        self._digests: dict[int, bytes] = {}
-        self._state = Progress(total=sum(source.size for source in found))
+        self._again = again
+        self._chunk = Texts()
+        self.state = Progress(total=sum(source.size for source in found))
 
-    async def run(self, *, again: bool) -> Progress:
-        chunk = _Chunk()
-        writing: asyncio.Task[None] | None = None
-
-        async def flush() -> None:
-            # One chunk is written while the next is read and checked; never two at once, so order is kept.
-            nonlocal chunk, writing
-            if writing is not None:
-                await writing
-            writing = asyncio.create_task(self._write(chunk))
-            chunk = _Chunk()
-            await asyncio.sleep(0)
-
-        try:
-            for number, source in enumerate(self._sources):
-                self._state.source = source.name
-                self._digests[number] = source.digest()
-                start, finished = (0, False) if again else await self._position(number)
-                if finished:
-                    self._state.skipped += 1
-                else:
-                    count = start
-                    for found in _after(read(source), start):
-                        count += 1
-                        taken = self._check(number, source, found, chunk)
-                        if taken is not None:
-                            if taken[0] in chunk.keys or len(chunk.bodies) >= CHUNK:
-                                await flush()
-                            chunk.keys.add(taken[0])
-                            chunk.bodies.append((number, found.place, taken[1], taken[2]))
-                        chunk.done[number] = count
-                    chunk.done.setdefault(number, count)
-                    chunk.finished.add(number)
-                self._state.passed += source.size
-                self._tell(self._state)
-                if len(chunk.finished) >= CHUNK:
-                    await flush()
-            await flush()
-        finally:
-            if writing is not None:
-                await writing
-        self._tell(self._state)
-        return self._state
-
-    async def _position(self, number: int) -> tuple[int, bool]:
-        async with self._store.database.connection() as connection:
-            row = await connection.fetchrow(
-                "select done, finished from fhir_load where digest = $1 and source = $2",
-                self._digests[number], self._sources[number].name,
-            )  # fmt: skip
-        return (row["done"], row["finished"]) if row else (0, False)
-
-    def _check(
-        self, number: int, source: Source, found: Found, chunk: _Chunk
-    ) -> tuple[str, dict[str, Any], bytes] | None:
-        """(reference, parsed, text) of a resource that may be written; None for one that is refused."""
-        reference = ""
-        try:
-            if found.resource is None:
-                raise _Refused(found.fault)
-            if isinstance(found.resource, bytes):
-                text, parsed = found.resource, splice.parse(found.resource)
+    async def chunks(self) -> AsyncIterator[Texts]:
+        """Everything that is to be loaded, in its order."""
+        before = 0
+        for source in self._sources:
+            self.state.source = source.name
+            mark = Mark(source.digest(), source.name)
+            start, finished = (0, False) if self._again else await self._position(mark)
+            if finished:
+                self.state.skipped += 1
             else:
-                text, parsed = splice.dump(found.resource), dict(found.resource)
-            kind = type_of(parsed)
-            given = parsed.get("id")
-            identifier = id_of(text) if given is None else str(given)
-            reference = f"{kind}/{identifier}" if is_id(identifier) else kind
-            parsed["id"] = identifier
-            faults = faults_of(parsed)
-            if faults:
-                raise _Refused("; ".join(f"{i.expression}: {i.diagnostics}" if i.expression else i.diagnostics
-                                         for i in faults))  # fmt: skip
-            return reference, parsed, text
-        except (FhirError, _Refused) as error:
-            self._refuse(Refusal(source.name, found.place, reference, str(error)), number, chunk)
-            return None
+                mark.done = start
+                own = self._open(mark)
+                for found in _after(read(source), start):
+                    if len(self._chunk.texts) >= CHUNK or self._chunk.size >= _BYTES:
+                        yield self._cut()
+                        own = self._open(own)
+                    own.done += 1
+                    self._add(source, found, own)
+                    if found.place.startswith("line"):
+                        self.state.passed = min(
+                            before + source.size, self.state.passed + len(found.resource or b"") + 1
+                        )
+                own.finished = True
+            before += source.size
+            self.state.passed = before
+            self._tell(self.state)
+            if len(self._chunk.marks) >= CHUNK:
+                yield self._cut()
+        if self._chunk.marks:
+            yield self._cut()
 
-    def _refuse(self, refusal: Refusal, number: int, chunk: _Chunk) -> None:
-        self._state.refused += 1
-        chunk.refused[number] = chunk.refused.get(number, 0) + 1
+    def _cut(self) -> Texts:
+        chunk, self._chunk = self._chunk, Texts()
+        return chunk
+
+    def _open(self, mark: Mark) -> Mark:
+        """How far the chunk brings a source, to be counted on from where `mark` was."""
+        self._chunk.marks.append(Mark(mark.digest, mark.source, mark.done))
+        return self._chunk.marks[-1]
+
+    def _add(self, source: Source, found: Found, mark: Mark) -> None:
+        if found.resource is None:
+            mark.refused += 1
+            self._refuse(Refusal(source.name, found.place, "", found.fault))
+            return
+        text = found.resource if isinstance(found.resource, bytes) else splice.dump(found.resource)
+        self._chunk.texts.append(text)
+        self._chunk.size += len(text)
+        self._chunk.owners.append(len(self._chunk.marks) - 1)
+        self._chunk.places.append(found.place)
+
+    def told(self, chunk: Texts, result: Result) -> None:
+        """Hear what became of a chunk."""
+        self.state.written += result.written
+        self.state.unchanged += result.unchanged
+        for place, reference, reason in sorted(result.refused):
+            source = chunk.marks[chunk.owners[place]].source
+            self._refuse(Refusal(source, chunk.places[place], reference, reason))
+        self._tell(self.state)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.state.refused += 1
         self._report(refusal)
 
-    async def _write(self, chunk: _Chunk) -> None:
-        resources = [(parsed, text) for _, _, parsed, text in chunk.bodies]
-        try:
-            async with self._store.transaction() as connection:
-                written = await self._store.write_parsed(self._gate, resources, connection=connection)
-                await self._mark(connection, chunk)
-        except (FhirError, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
-            await self._one_by_one(chunk)
-        else:
-            changed = sum(one.changed for one in written)
-            self._state.written += changed
-            self._state.unchanged += len(written) - changed
-        self._tell(self._state)
-
-    async def _one_by_one(self, chunk: _Chunk) -> None:
-        """Find out which resource of a chunk the store refuses; the others are written."""
-        for number, place, parsed, text in chunk.bodies:
-            try:
-                (one,) = await self._store.write_parsed(self._gate, [(parsed, text)])
-                self._state.written += one.changed
-                self._state.unchanged += not one.changed
-            except (FhirError, asyncpg.DataError, asyncpg.ProgramLimitExceededError) as error:
-                reason = str(error) if isinstance(error, FhirError) else "a value is beyond what the store can index"
-                reference = f"{parsed['resourceType']}/{parsed['id']}"
-                self._refuse(Refusal(self._sources[number].name, place, reference, reason), number, chunk)
-        async with self._store.transaction() as connection:
-            await self._mark(connection, chunk)
-
-    async def _mark(self, connection: Any, chunk: _Chunk) -> None:
-        now = self._store.clock.now()
-        await connection.executemany(
-            "insert into fhir_load as l (digest, source, done, refused, finished, updated)"
-            " values ($1, $2, $3, $4, $5, $6) on conflict (digest, source) do update set done = excluded.done,"
-            " refused = l.refused + excluded.refused, finished = excluded.finished, updated = excluded.updated",
-            [
-                (self._digests[number], self._sources[number].name, done, chunk.refused.get(number, 0),
-                 number in chunk.finished, now)
-                for number, done in chunk.done.items()
-            ],
-        )  # fmt: skip
-
-
-class _Refused(Exception):
-    """Why a resource is not loaded."""
+    async def _position(self, mark: Mark) -> tuple[int, bool]:
+        async with self._store.database.connection() as connection:
+            row = await connection.fetchrow(
+                "select done, finished from fhir_load where digest = $1 and source = $2", mark.digest, mark.source
+            )
+        return (row["done"], row["finished"]) if row else (0, False)
 
 
 def _after(found: Iterator[Found], start: int) -> Iterator[Found]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from varde.fhir import binary
 from varde.fhir.cors import Cors
-from varde.fhir.documents import Discovery, Documents
+from varde.fhir.documents import TERMINOLOGY, Discovery, Documents
 from varde.fhir.errors import BadRequest, FhirError, TooLarge, UnsupportedMediaType
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.failures import as_fhir_error
@@ -24,6 +25,7 @@ from varde.fhir.operations import Operation
 from varde.fhir.proxy import Proxied
 from varde.fhir.splice import dump, parse_exact
 from varde.fhir.store import Store
+from varde.fhir.terminology.capabilities import terminology_capabilities
 
 MAXIMUM_BODY = 16 * 1024 * 1024
 _ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -61,7 +63,10 @@ class FhirApplication:
         proxied: Proxied | None = None,
     ) -> None:
         self._authenticate = authenticate
-        self._documents = Documents({"metadata": metadata, ".well-known/smart-configuration": smart_configuration})
+        documents = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
+        if any(operation.name == "expand" for operation in operations):
+            documents[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
+        self._documents = Documents(documents)
         self._interactions = Interactions(store, base, operations)
         self._cors = Cors(origins)
         self._proxied = proxied

@@ -18,7 +18,7 @@ from varde.fhir.errors import BadRequest, Unprocessable
 MAXIMUM_DEPTH = 64
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SCALAR = re.compile(rb"[^,}\]\s]+")
 _NESTED = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _ALIKE = bytes.maketrans(b"[]", b"{}")
@@ -32,6 +32,12 @@ def _nested(levels: int) -> bytes:
 
 
 _VALUE = re.compile(_nested(14), re.DOTALL)
+_MEMBER = re.compile(
+    rb'[ \t\r\n]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*+:[ \t\r\n]*+'
+    rb'("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^,}\]\s"{\[]++|' + _nested(14) + rb")[ \t\r\n]*+(,|})",
+    re.DOTALL,
+)
+"""A member of an object with what follows it, as far as it nests no deeper than most do."""
 _INEXACT = re.compile(rb"[:,\[]\s*(-?\d+(?:\.\d+)?[eE][+-]?\d+|-?\d+\.\d+|-?\d{16,})(?=[\s,}\]])")
 
 
@@ -109,6 +115,16 @@ def members(body: bytes, start: int = 0) -> list[tuple[str, int, int]]:
     at = _SPACE.match(body, start).end() + 1  # type: ignore[union-attr]
     found: list[tuple[str, int, int]] = []
     seen: set[str] = set()
+    while member := _MEMBER.match(body, at):
+        written = member[1]
+        text = orjson.loads(b'"' + written + b'"') if b"\\" in written else written.decode()
+        if text in seen:
+            raise Unprocessable.of(f"the member '{text[:40]}' stands twice", code="structure")
+        seen.add(text)
+        found.append((text, *member.span(2)))
+        at = member.end()
+        if member[3] == b"}":
+            return found
     while True:
         at = _SPACE.match(body, at).end()  # type: ignore[union-attr]
         if body[at : at + 1] == b"}":
@@ -195,3 +211,24 @@ def _edits_of_meta(body: bytes, start: int, marks: Mapping[str, bytes]) -> list[
     if missing:
         edits.append((start + 1, start + 1, missing + (b"," if inside else b"")))
     return edits
+
+
+def stamp_parsed(body: bytes, resource: Mapping[str, Any], identifier: str, version: int, updated: str) -> bytes:
+    """As `stamp`, for who has parsed `body` already: several times as fast where its text is just what this house
+    would write. `updated` is an instant."""
+    # A member that stands twice, a number written otherwise or a space makes the two differ.
+    if dump(resource) != body or next(iter(resource)) != "resourceType":
+        return stamp(body, identifier, version, datetime.fromisoformat(updated))
+    marks = {"versionId": str(version), "lastUpdated": updated}
+    out: dict[str, Any] = {"resourceType": resource["resourceType"]}
+    if "id" not in resource:
+        out["id"] = identifier
+    meta = resource.get("meta")
+    if meta is None:
+        out["meta"] = marks
+    for name, value in resource.items():
+        out[name] = value
+    out["id"] = identifier
+    if isinstance(meta, Mapping):
+        out["meta"] = {name: text for name, text in marks.items() if name not in meta} | dict(meta) | marks
+    return dump(out)

@@ -6,9 +6,17 @@ access log. The interactions are in the files named below, one idea each; HTTP i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from varde.clock import Clock
+from varde.db import Database
 from varde.fhir.conditional import Conditional
 from varde.fhir.histories import Histories
+from varde.fhir.model import Projection
 from varde.fhir.reading import ABSENT, reaches_all, stored
+from varde.fhir.search.terms import Terminology
+from varde.fhir.terminology.for_search import SearchTerminology
+from varde.fhir.terminology.projection import TerminologyTables
 from varde.fhir.writing import Resource
 
 
@@ -19,6 +27,15 @@ class Store(Conditional, Histories):
     conditional.py: create, conditional forms, patch. With `connection` a call joins the caller's transaction;
     without, it is one of its own, and what it shows is in the access log, durably, before it returns.
     """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projections: Sequence[Projection] = (),
+        terminology: Terminology | None = None,
+    ) -> None:
+        super().__init__(database, clock, (TerminologyTables(), *projections), terminology or SearchTerminology())
 
 
 __all__ = ["ABSENT", "Resource", "Store", "reaches_all", "stored"]

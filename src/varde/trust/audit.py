@@ -18,6 +18,7 @@ import asyncpg
 
 from varde.clock import Clock
 from varde.db import Database
+from varde.fhir.arrays import column, placed
 from varde.fhir.errors import Unavailable
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 
@@ -140,16 +141,16 @@ class AuditLog:
         columns: list[list[Any]] = [[], [], [], [], [], [], []]
         for disclosure in disclosures:
             for identity, patient, ids, query in _told(disclosure):
-                row = (identity, patient, disclosure.allowed, disclosure.interaction.value, disclosure.resource_type,
-                       _BETWEEN.join(ids), query)  # fmt: skip
-                for column, value in zip(columns, row, strict=True):
-                    column.append(value)
+                row = (identity.hex, patient, disclosure.allowed, disclosure.interaction.value,
+                       disclosure.resource_type, _BETWEEN.join(ids), query)  # fmt: skip
+                for values, value in zip(columns, row, strict=True):
+                    values.append(value)
         types = ("uuid", "bigint", "boolean", "text", "text", "text", "text")
-        placed = ", ".join(f"{parameters.add(c)}::{t}[]" for c, t in zip(columns, types, strict=True))
+        listed = ", ".join(placed(parameters.add(column(c, t)), t) for c, t in zip(columns, types, strict=True))
         names = ("disclosure", "patient", "allowed", "interaction", "resource_type", "resource_ids", "query")
         told = {name: f"told.{name}" for name in names}
         told["resource_ids"] = f"string_to_array(told.resource_ids, E'\\x{ord(_BETWEEN):02x}')"
-        return self._insert(who, told, f"unnest({placed}) as told({', '.join(names)})", parameters)
+        return self._insert(who, told, f"unnest({listed}) as told({', '.join(names)})", parameters)
 
     def _insert(self, who: Who, told: dict[str, str], source: str, parameters: Parameters) -> str:
         """`told`: what the columns that differ from row to row are, as SQL over `source`."""

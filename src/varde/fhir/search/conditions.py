@@ -185,7 +185,8 @@ class Compiler(Comparing):
         return f"{index}.param = any({self.parameters.add(list(keys))}::int[])"
 
     def _exists(self, alias: str, table: str, index: str, keys: Sequence[int], patient: str | None, test: str) -> str:
-        scope = f" and {index}.patient = {patient}" if patient else ""
+        # The second comparison is the narrow indexes' own (migration 0018): nobody searches a Patient by whose it is.
+        scope = f" and {index}.patient = {patient} and {index}.patient <> {index}.rid" if patient else ""
         named = self.named(index, keys)
         return f"exists (select 1 from {table} {index} where {index}.rid = {alias}.rid and {named}{scope} and {test})"
 

@@ -107,7 +107,7 @@ def compile_search(
         where.append(f"t.param = {parameters.add(driver.parameter.key)}::int")
         where.append(compiler.token_test("t", driver.values[0]))
         if placed:
-            where.append(f"t.patient = {placed}")
+            where.append(f"t.patient = {placed} and t.patient <> t.rid")
     elif placed:
         where.append(f"r.patient = {placed}")
     where += [compiler.meets("r", condition, placed) for condition in conditions]
