@@ -21,6 +21,8 @@ _LOCAL = re.compile(r"([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _LINKING = frozenset({"uri", "url"})
 _ATTRIBUTE = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
 _OPAQUE = ("urn:uuid:", "urn:oid:")
+_Path = tuple[Any, str] | None
+"""Names from the type down to an element: (those above, its own)."""
 
 
 def local(text: str) -> tuple[str, str] | None:
@@ -46,12 +48,14 @@ def add_name(names: dict[str, str], entry: Entry, identity: str | None) -> None:
 
 def named(text: str, names: Mapping[str, str]) -> str | None:
     """What a link to a fullUrl becomes; a version or fragment behind it stays. None when it is no such link."""
-    if text in names:
-        return names[text]
+    found = names.get(text)
+    if found is not None:
+        return found
     for mark in ("/_history/", "#"):
-        plain, found, rest = text.partition(mark)
-        if found and plain in names:
-            return f"{names[plain]}{found}{rest}"
+        if mark in text:
+            plain, _, rest = text.partition(mark)
+            if plain in names:
+                return f"{names[plain]}{mark}{rest}"
     return None
 
 
@@ -78,29 +82,43 @@ class Rewriting:
     def rewrite(self, resource: dict[str, Any]) -> dict[str, Any]:
         """`resource` with its links replaced. Raises BadRequest for a link to an entry that is not there."""
         self.missing = set()
-        rewritten: dict[str, Any] = self._inside(resource, "", ())
+        rewritten: dict[str, Any] = self._inside(resource, "", None)
         return rewritten
 
-    def _inside(self, value: Any, root: str, path: tuple[str, ...]) -> Any:
+    def _inside(self, value: Any, root: str, path: _Path) -> Any:
         if isinstance(value, dict):
             kind = value.get("resourceType")
             if isinstance(kind, str):
-                root, path = kind, ()
-            return {name: self._inside(inner, root, (*path, name)) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [self._inside(inner, root, path) for inner in value]
-        return self._text(value, root, path) if isinstance(value, str) else value
+                root, path = kind, None
+            return {
+                name: self._text(inner, root, path, name)
+                if isinstance(inner, str)
+                else self._inside(inner, root, (path, name))
+                if isinstance(inner, (dict, list))
+                else inner
+                for name, inner in value.items()
+            }
+        above, name = path or (None, "")
+        return [
+            self._text(inner, root, above, name)
+            if isinstance(inner, str)
+            else self._inside(inner, root, path)
+            if isinstance(inner, (dict, list))
+            else inner
+            for inner in value
+        ]
 
-    def _text(self, text: str, root: str, path: tuple[str, ...]) -> str:
-        name = path[-1] if path else ""
+    def _text(self, text: str, root: str, path: _Path, name: str) -> str:
         if name == "reference":
             return self._reference(text)
         if name == "div":
             return _ATTRIBUTE.sub(self._attribute, text) if "=" in text else text
         link = named(text, self.names)
+        if link is None:
+            return text
         # Without a type it is a JSON Patch, whose values say no type of their own.
-        linking = _datatype(root, path) in _LINKING if root else text.startswith(_OPAQUE)
-        return link if link is not None and linking else text
+        linking = _datatype(root, (path, name)) in _LINKING if root else text.startswith(_OPAQUE)
+        return link if linking else text
 
     def _attribute(self, match: re.Match[str]) -> str:
         quote = '"' if match[2] is not None else "'"
@@ -121,10 +139,11 @@ class Rewriting:
         return self.found.get(text, text)
 
 
-def _datatype(root: str, path: tuple[str, ...]) -> str | None:
+def _datatype(root: str, path: _Path) -> str | None:
     """The datatype of the element at a path of JSON names below a type."""
-    datatype: str | None = root
-    for name in path:
-        described = member(datatype, name) if datatype else None
-        datatype = described[0] if described else None
-    return datatype
+    if path is None:
+        return root
+    above, name = path
+    holder = _datatype(root, above)
+    described = member(holder, name) if holder else None
+    return described[0] if described else None
