@@ -59,6 +59,7 @@ bench: setup
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q wrk postgresql-contrib; }
 	$(BIN)/python bench/work.py
 	$(BIN)/python bench/letters_batch.py --letters 10000
+	$(BIN)/python bench/smart.py
 	$(BIN)/python bench/fhir.py
 
 lock: setup

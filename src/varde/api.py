@@ -5,6 +5,7 @@ from __future__ import annotations
 from varde import bulk
 from varde.app import House
 from varde.fhir.everything import EVERYTHING
+from varde.fhir.graphql.operation import GRAPHQL
 from varde.fhir.ips.operation import SUMMARY
 from varde.fhir.matching.operation import matching
 from varde.fhir.operations import Operation
@@ -20,7 +21,9 @@ def operations(house: House) -> list[Operation]:
     return [
         EVERYTHING,
         SUMMARY,
+        GRAPHQL,
         *TERMINOLOGY,
         matching(frozenset({FNR, DNR})),
         *bulk.operations(house),
+        *house.subscriptions.operations(),
     ]

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from varde import edges
+from varde import edges, subscribing
 from varde.clock import Clock, MovableClock, SystemClock
 from varde.db import Database
+from varde.edges import subscribers
+from varde.edges.subscribers.delivery import checks as subscription_checks
 from varde.embedded import EmbeddedPostgres
 from varde.families import RegisteredFamilies
+from varde.fhir.model import Projection
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
 from varde.services import Platform, Service, appointments, improvement, letters
@@ -25,6 +28,7 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
+from varde.trust.smart.authorizations import Authorizations
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
@@ -45,6 +49,7 @@ class House:
     sessions: Sessions
     log: AuditLog
     services: Sequence[Service]
+    subscriptions: subscribing.Subscriptions
 
     async def close(self) -> None:
         """Write what waits for the access log, and let go of the registers and the database."""
@@ -54,7 +59,7 @@ class House:
 
     def checks(self) -> list[reconcile.Check]:
         """Every check of reconciliation, the house's own and the services'."""
-        found = reconcile.own_checks()
+        found = reconcile.own_checks() + subscription_checks()
         for service in self.services:
             found += service.checks(self.platform)
         return found
@@ -64,8 +69,9 @@ class House:
         come again and again when `recurring` is False."""
         from varde.bulk import Bulks  # which composes a house of its own in each of its processes
 
-        handlers = [*self._upkeep(), *Bulks(self).handlers()]
-        receivers: dict[str, list[Receiver]] = {}
+        delivery = self.subscriptions.delivery()
+        handlers = [*self._upkeep(), *Bulks(self).handlers(), *delivery.handlers()]
+        receivers: dict[str, list[Receiver]] = {subscribers.EDGE: [delivery.told]}
         for service in self.services:
             handlers += service.handlers(self.platform)
             for edge, receiver in service.receipts(self.platform).items():
@@ -74,7 +80,7 @@ class House:
             self.platform.database,
             self.platform.clock,
             [one for one in handlers if recurring or one.every is None],
-            edges.senders(self.platform.settings, self.platform.clock),
+            [*edges.senders(self.platform.settings, self.platform.clock), self.subscriptions.sender()],
             {edge: _all_of(several) for edge, several in receivers.items()},
         )
 
@@ -88,12 +94,18 @@ class House:
         async def take_apart(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await fill_missing(connection)
 
+        authorizations = Authorizations(self.platform.database, clock)
+
+        async def forget_apps(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await authorizations.sweep(connection)
+
         return [
-            sweep.handler(clock),
+            sweep.handler(clock, brief=[subscribers.EDGE, subscribers.NUMBER, subscribers.BEGIN]),
             reconcile.handler(self.checks(), clock),
             Handler("trust.seal", sealing(clock), timeout=timedelta(minutes=5), every=SEAL_EVERY),
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
+            Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
         ]
 
 
@@ -125,7 +137,11 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     database = Database(
         database_url(settings), connections or settings.database_connections, application=f"varde {process}"
     )
-    projections = [CareRelations(), *(one for service in SERVICES for one in service.projections)]
+    projections: list[Projection] = [
+        CareRelations(),
+        subscribing.projection(settings, clock),
+        *(one for service in SERVICES for one in service.projections),
+    ]
     store = Store(database, clock, projections)
     log = AuditLog(database, clock)
     registers = edges.registers(settings, database, clock)
@@ -134,4 +150,5 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )
     platform = Platform(settings, clock, database, store, access, registers, SERVICES)
-    return House(platform, Sessions(database, clock, limits, secure=settings.base.startswith("https:")), log, SERVICES)
+    sessions = Sessions(database, clock, limits, secure=settings.base.startswith("https:"))
+    return House(platform, sessions, log, SERVICES, subscribing.Subscriptions(settings, clock, database, access))

@@ -22,6 +22,7 @@ from varde.api import INSTANTIATES, operations
 from varde.app import House, build
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
+from varde.edges.subscribers.sockets import PATH as SOCKETS
 from varde.fhir.capability import Statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
@@ -31,10 +32,13 @@ from varde.health import Health
 from varde.observe import Requests, configure_logging
 from varde.services import Card
 from varde.settings import Settings, settings
+from varde.smart import authorization_server
 from varde.trust.login import Login, SessionMiddleware
 from varde.trust.oidc import Client, Provider, load_key
-from varde.trust.tokens import Authenticator, DemoTokens, smart_configuration
-from varde.web import signing
+from varde.trust.smart import endpoints
+from varde.trust.smart.endpoints import AuthorizationServer
+from varde.trust.tokens import Authenticator, DemoTokens
+from varde.web import apps, signing
 from varde.web.assets import Assets
 from varde.web.errors import error_page
 from varde.web.routes import install, routes
@@ -103,19 +107,28 @@ class Varde:
         self._tokens = DemoTokens(self._settings.data, house.platform.clock) if self._settings.demo else None
         self._requests = Requests()
         self._http = _provider_client(self._settings)
+        self.smart = smart = authorization_server(house, self._http)
         offered = operations(house)
         self._fhir = FhirApplication(
             house.platform.store,
-            Authenticator(house.platform.access, self._tokens),
+            Authenticator(house.platform.access, self._tokens, smart.tokens),
             f"{base}/fhir",
-            Statement(f"{base}/fhir", house.platform.clock.now().date().isoformat(), offered, INSTANTIATES),
-            _always(smart_configuration(f"{base}/fhir", _issuers(self._settings)["staff"])),
+            Statement(
+                f"{base}/fhir",
+                house.platform.clock.now().date().isoformat(),
+                offered,
+                INSTANTIATES,
+                smart.addresses.oauth_uris(),
+            ),
+            smart.addresses.smart,
             offered,
             origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],
             proxied=Proxied(f"{base}/fhir") if self._settings.forwarded_trusted else None,
+            documents=house.subscriptions.documents(),
         )
+        self._sockets = house.subscriptions.sockets()
         self._health = Health(house)
-        self._pages = pages(house, self._http)
+        self._pages = pages(house, self._http, smart)
         self._demo: Endpoints | None = None
         self._issuer: Proxy | None = None
         if self._settings.demo:
@@ -126,6 +139,9 @@ class Varde:
         """One request, or the process's beginning and end."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
             return
         if scope["type"] != "http":
             return
@@ -145,6 +161,14 @@ class Varde:
                 _log.error("request.failure", exc_info=error)
                 await _fail(answer.with_headers)
         self._requests.observe(route, scope["method"], answer.status, answer.seconds())
+
+    async def _websocket(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Those of subscriptions, and no other."""
+        if scope["path"] == SOCKETS:
+            await self._sockets(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.close"})
 
     async def _other(self, path: str, scope: MutableMapping[str, Any], receive: Any, send: Any) -> str:
         """Answer what is not the API's; the route's template."""
@@ -167,6 +191,7 @@ class Varde:
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self._http.aclose()
+                await self._sockets.stop()
                 await self._house.close()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
@@ -260,8 +285,8 @@ def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provide
     return Provider(patients, clock, http), Provider(staff, clock, http)
 
 
-def pages(house: House, http: httpx.AsyncClient) -> Starlette:
-    """The pages of the shell and of every service."""
+def pages(house: House, http: httpx.AsyncClient, smart: AuthorizationServer) -> Starlette:
+    """The pages of the shell and of every service, and what apps call."""
     platform = house.platform
     shell = Shell(
         platform.clock,
@@ -270,8 +295,12 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
             MenuItem("/", _("Forsiden")),
             *(MenuItem(path, text) for service in house.services for path, text in service.patient_menu),
             signing.FAMILY,
+            apps.PATIENT_MENU,
         ],
-        staff_menu=[MenuItem(path, text) for service in house.services for path, text in service.staff_menu],
+        staff_menu=[
+            *(MenuItem(path, text) for service in house.services for path, text in service.staff_menu),
+            apps.STAFF_MENU,
+        ],
         folders=[TemplateFolder(service.name, *service.templates) for service in house.services if service.templates],
         demo=platform.settings.demo,
     )
@@ -288,6 +317,8 @@ def pages(house: House, http: httpx.AsyncClient) -> Starlette:
         *routes(shell, cards),
         *login.routes(),
         *signing.routes(platform.access, house.sessions),
+        *endpoints.routes(smart),
+        *apps.routes(smart, house.sessions),
     ]
     for service in house.services:
         for some in (service.patient_routes, service.staff_routes, service.operator_routes, service.public_routes):

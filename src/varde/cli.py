@@ -12,6 +12,7 @@ import typer
 
 from varde import db
 from varde.audit_cli import audit
+from varde.client_cli import client
 from varde.embedded import EmbeddedPostgres
 from varde.journey_cli import commands as journey
 from varde.load_cli import load
@@ -19,6 +20,7 @@ from varde.settings import Settings, settings
 
 main = typer.Typer(name="varde", no_args_is_help=True, add_completion=False)
 main.add_typer(audit)
+main.add_typer(client)
 main.add_typer(journey)
 main.command()(load)
 

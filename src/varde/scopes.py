@@ -13,7 +13,7 @@ from varde.trust.access import Access
 from varde.trust.grounds import GROUNDS
 from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
-from varde.trust.smart import Grant
+from varde.trust.smart.grant import Grant
 
 
 def owner(gate: Gate) -> str:
@@ -35,7 +35,7 @@ def kept(gate: Gate) -> dict[str, Any]:
     else:
         found["patient"] = scope.patient
     if scope.grant is not None:
-        found["grant"] = {right: _list(types) for right, types in scope.grant.rights.items()}
+        found["grant"] = scope.grant.as_json()
     return found
 
 
@@ -43,7 +43,7 @@ async def again(access: Access, found: Mapping[str, Any]) -> Scope:
     """The scope of who asked then, by the rights of now. Raises trust.access.Refused, LookupError."""
     grant = None
     if found.get("grant") is not None:
-        grant = Grant({right: _types(types) for right, types in found["grant"].items()})
+        grant = Grant.from_json(found["grant"])
     kind = ActorKind(found["kind"])
     if kind is ActorKind.SYSTEM:
         return access.for_system(

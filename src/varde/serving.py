@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
         interface=Interfaces.ASGI,
         workers=settings.web_processes,
         loop=Loops.uvloop,
-        websockets=False,
+        websockets=True,
         respawn_failed_workers=True,
         respawn_interval=0.5,
         workers_kill_timeout=_GRACE_SECONDS,

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     client_key_file: Path | None = None
     """Private key (JWK, EC P-256) with which Varde proves itself to the issuers. None: made in `data`."""
 
+    signing_key_file: Path | None = None
+    """Private keys that sign id_tokens for apps (`varde client rotate-keys`). All processes share it. None: made in
+    `data`."""
+
     # Systems outside. Each is the embedded one until its address is set; then what belongs to it must be set as well.
     krr_base: str | None = None
     """The contact and reservation register: https://kontaktregisteret.no. None: the embedded registers."""
@@ -105,6 +109,14 @@ class Settings(BaseSettings):
     print_sftp_recognises_keys: bool = False
     """Whether the print house warrants that one key is one print. Without it, a person decides what a letter whose
     handing over was broken off came to (LET-56)."""
+
+    subscription_hosts: tuple[str, ...] = ()
+    """Hosts that subscriptions may send to: names, or `*.name` for all below one. JSON in the environment. None: no
+    web hooks, in the demo those on this machine."""
+    subscription_networks: tuple[str, ...] = ()
+    """Networks (10.20.0.0/16) in which those hosts may lie beside public addresses: the health network's."""
+    subscription_key_file: Path | None = None
+    """Private key (JWK, EC P-256) that signs notifications. None: made in `data`."""
 
     session_idle_minutes: int = 30
     session_absolute_minutes: int = 480

@@ -62,7 +62,7 @@ def http_server(answer: Callable[[Request], Answer]) -> Iterator[HttpServer]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = _answer  # noqa: N815
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Nothing."""

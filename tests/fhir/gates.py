@@ -25,6 +25,9 @@ class OpenGate:
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
         return "true"
 
+    def admits(self, interaction: Interaction, resource_type: str, content: Any) -> bool:
+        return True
+
     async def record(self, disclosure: Disclosure, connection: Any | None) -> None:
         self.log.append(disclosure)
 

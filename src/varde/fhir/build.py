@@ -19,6 +19,7 @@ from varde.fhir import (
     build_summary,
     build_terminology,
     build_units,
+    valuesets,
 )
 from varde.fhir.search import paths
 
@@ -44,7 +45,7 @@ def main(source: Path = Path("node_modules/hl7.fhir.r4.examples"), target: Path 
     if not manifest.exists():
         raise FileNotFoundError(f"{source} is missing: run 'npm ci' first")
     stamp = target / "stamp"
-    modules = (*_MODULES, build_units, paths)
+    modules = (*_MODULES, build_units, paths, valuesets)
     inputs = [manifest, Path(__file__), *(Path(str(module.__file__)) for module in modules)]
     if stamp.exists() and all(stamp.stat().st_mtime >= file.stat().st_mtime for file in inputs):
         return

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from varde import __version__
@@ -15,6 +15,7 @@ from varde.fhir.definitions import SearchParameter, kept, resource_types, search
 from varde.fhir.interactions import OWN
 from varde.fhir.negotiation import FHIR_JSON, PATCH_TYPES
 from varde.fhir.operations import Operation, Operations
+from varde.fhir.subscriptions.topics import declared_topics
 
 _INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
                  "search-type")  # fmt: skip
@@ -38,13 +39,21 @@ _SECURITY = {
 }
 
 
+_OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+
 class Statement:
     """The CapabilityStatement of a running server: made once, and anew when custom search parameters come or go."""
 
     def __init__(
-        self, base: str, date: str, operations: Sequence[Operation] = (), instantiates: Sequence[str] = ()
+        self,
+        base: str,
+        date: str,
+        operations: Sequence[Operation] = (),
+        instantiates: Sequence[str] = (),
+        oauth_uris: Mapping[str, str] | None = None,
     ) -> None:
-        self._made = kept(lambda: capability_statement(base, date, operations, instantiates))
+        self._made = kept(lambda: capability_statement(base, date, operations, instantiates, oauth_uris))
 
     def __call__(self) -> dict[str, Any]:
         """The document."""
@@ -52,10 +61,16 @@ class Statement:
 
 
 def capability_statement(
-    base: str, date: str, operations: Sequence[Operation] = (), instantiates: Sequence[str] = ()
+    base: str,
+    date: str,
+    operations: Sequence[Operation] = (),
+    instantiates: Sequence[str] = (),
+    oauth_uris: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The document that /fhir/metadata answers with. `date` is when this version was put to use; `operations` are
-    those that `FhirApplication` was given; `instantiates` the canonical urls of statements that it lives up to."""
+    those that `FhirApplication` was given; `instantiates` the canonical urls of statements that it lives up to;
+    `oauth_uris` the authorization server's addresses by SMART's names, for clients older than
+    .well-known/smart-configuration."""
     every = Operations([*OWN, *operations])
     return {
         "resourceType": "CapabilityStatement",
@@ -79,7 +94,7 @@ def capability_statement(
             {
                 "mode": "server",
                 "documentation": _DOCUMENTATION,
-                "security": _SECURITY,
+                "security": _SECURITY | _oauth(oauth_uris),
                 "resource": [_resource(name, every) for name in resource_types()],
                 "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
                 "searchParam": [_parameter(p) for p in _everywhere()],
@@ -90,8 +105,16 @@ def capability_statement(
     }
 
 
+def _oauth(uris: Mapping[str, str] | None) -> dict[str, Any]:
+    if not uris:
+        return {}
+    return {
+        "extension": [{"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in uris.items()]}]
+    }
+
+
 def _resource(name: str, operations: Operations) -> dict[str, Any]:
-    declared = {
+    declared: dict[str, Any] = {
         "type": name,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
         "interaction": [{"code": code} for code in _INTERACTIONS],
@@ -108,6 +131,8 @@ def _resource(name: str, operations: Operations) -> dict[str, Any]:
         "searchParam": [_parameter(p) for p in search_parameters(name).values() if p.ready],
         "operation": operations.declared(name),
     }
+    if name == "Subscription" and any(one["name"] == "topics" for one in declared["operation"]):
+        declared |= declared_topics()
     return {member: value for member, value in declared.items() if value != []}
 
 

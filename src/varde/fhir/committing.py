@@ -104,17 +104,22 @@ class Committing(Reading):
         versions = [version for version in every if version.rid not in same] if same else every
         if not versions:
             return list(same.values())
-        written = await self._keep(gate, connection, versions, by_type(versions, interaction))
+        written = await self._keep(gate, connection, versions, interaction, by_type(versions, interaction))
         return [same.get(v.rid) or written[v.rid] for v in every]
 
     async def _keep(
-        self, gate: Gate, connection: Any, versions: Sequence[NewVersion], told: Callable[[], Sequence[Disclosure]]
+        self,
+        gate: Gate,
+        connection: Any,
+        versions: Sequence[NewVersion],
+        interaction: Interaction,
+        told: Callable[[], Sequence[Disclosure]],
     ) -> dict[int, Written]:
         """Write versions that are judged, all or none, by rid; `told` is what the access log is to say of it, once
         the patients are known. Raises Forbidden for what the writer has no right to write, Overtaken."""
         now = self.clock.now()
         await prepare(connection, versions)
-        await self._may_keep(gate, connection, versions)
+        await self._may_keep(gate, connection, versions, interaction)
         for version in versions:
             assert version.resource is not None
             if version.body is None:
@@ -145,7 +150,7 @@ class Committing(Reading):
             adopted = await write(connection, sorted(versions, key=lambda version: version.rid), now, log)
         except asyncpg.UniqueViolationError:
             raise Overtaken.of("another writer created the resource at the same time") from None
-        await self._project(connection, versions)
+        await self._project(gate, connection, versions)
         await self._project_adopted(connection, adopted)
         if logging is None:
             for disclosure in told():
@@ -154,7 +159,8 @@ class Committing(Reading):
     async def _may_change(
         self, gate: Gate, row: Any, resource_type: str, resource_id: str, interaction: Interaction
     ) -> None:
-        if row["writable"]:
+        former = row["body"]  # none of what was deleted
+        if row["writable"] and (not former or gate.admits(interaction, resource_type, former)):
             return
         patients = [row["patient"]] if row["patient"] is not None else []
         if not row["visible"]:
@@ -170,8 +176,19 @@ class Committing(Reading):
         await gate.record(Disclosure(interaction, resource_type, ids, patients, allowed=False), None)
         raise NotFound.of(ABSENT)
 
-    async def _may_keep(self, gate: Gate, connection: Any, versions: Sequence[NewVersion]) -> None:
-        """Refuse new content that the writer would have no right to write: somebody else's patient."""
+    async def _may_keep(
+        self, gate: Gate, connection: Any, versions: Sequence[NewVersion], interaction: Interaction
+    ) -> None:
+        """Refuse new content that the writer would have no right to write: somebody else's patient, or content
+        that a scope does not open."""
+        for version in versions:
+            assert version.resource is not None
+            if not gate.admits(interaction, version.type, version.resource) and (
+                version.exists or not gate.admits(Interaction.CREATE, version.type, version.resource)
+            ):
+                patients = [version.patient] if version.patient is not None else []
+                await gate.record(Disclosure(interaction, version.type, [], patients, allowed=False), None)
+                raise Forbidden.of("you may not write this resource")
         parameters = Parameters()
         predicate = gate.write_predicate("n", "*", parameters)
         if predicate == "true":
@@ -224,13 +241,14 @@ class Committing(Reading):
             await self._put(gate, connection, versions, self.clock.now(), by_type(versions, Interaction.DELETE))
         return versions
 
-    async def _project(self, connection: Any, versions: Sequence[NewVersion]) -> None:
+    async def _project(self, gate: Gate, connection: Any, versions: Sequence[NewVersion]) -> None:
         for projection in self.projections:
             rows = [
                 ProjectedRow(
                     v.rid, v.type, v.id, v.patient,
                     dict(v.old) if v.old is not None else None,
                     dict(v.resource) if v.resource is not None else None,
+                    v.version, gate,
                 )
                 for v in versions
                 if v.type in projection.types

@@ -7,7 +7,7 @@ read, search, counts, sort, chains, `_has`, `_include`, history, export.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -82,6 +82,11 @@ class Gate(Protocol):
         """SQL condition on a row of `resource` that may be changed, and on a new row before it is kept."""
         ...
 
+    def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
+        """Whether content that the predicates cannot judge is within the gate: what is about to be written, what it
+        replaces, and former versions. Asked beside the predicates, never instead of them."""
+        ...
+
     async def record(self, disclosure: Disclosure, connection: Any | None) -> None:
         """Write the access log. With a connection: in its transaction. Without: durable when this returns.
 
@@ -102,6 +107,11 @@ class LoggingGate(Gate, Protocol):
 
     def log_values(self, disclosures: Sequence[Disclosure], parameters: Parameters) -> str | None:
         """An `insert` that logs `disclosures`; None when nothing is to be logged that way."""
+        ...
+
+    @property
+    def judges_content(self) -> bool:
+        """Whether `admits` may ever say no."""
         ...
 
     def log_key(self) -> Hashable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from varde.fhir.definitions import search_parameters, type_number
+from varde.fhir.definitions import search_parameters, type_name, type_number
 from varde.fhir.errors import BadRequest, NotFound
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.keys import resource_key
@@ -86,6 +86,7 @@ class Histories(Reading):
         if len(rows) > count:
             rows = rows[:count]
             result.next = str(rows[-1]["seq"]) if rows else None
+        rows = [row for row in rows if _is_admitted(gate, row)]
         for row in rows:
             method = "DELETE" if row["deleted"] else "POST" if row["version"] == 1 else "PUT"
             result.entries.append(Entry(stored(row), method=method))
@@ -98,6 +99,10 @@ class Histories(Reading):
         if absent:
             raise NotFound.of(ABSENT)
         return result
+
+
+def _is_admitted(gate: Gate, row: Any) -> bool:
+    return not row["body"] or gate.admits(Interaction.HISTORY, type_name(row["type"]), row["body"])
 
 
 def _items(gate: Gate, list_id: str, parameters: Parameters) -> str:

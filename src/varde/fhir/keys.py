@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import lru_cache
 from hashlib import blake2b
 
 BUCKETS = 4096
@@ -26,6 +27,7 @@ def text_key(text: str) -> int:
     return _hash64(text) if text else 0
 
 
+@lru_cache(maxsize=16384)
 def parameter_key(resource_type: str, code: str) -> int:
     """Signed 32-bit hash that stands for search parameter `code` of `resource_type`."""
     digest = blake2b(f"{resource_type}.{code}".encode(), digest_size=4).digest()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from varde.fhir.gate import Gate
 from varde.fhir.splice import instant
 
 ANY_VERSION = -1
@@ -107,13 +108,18 @@ class ProjectedRow:
     old: dict[str, Any] | None
     new: dict[str, Any] | None
     """None when it was deleted."""
+    version: int = 0
+    by: Gate | None = None
+    """Who writes it; None for what became a patient's without being written."""
 
 
 class Projection(Protocol):
     """Keeps a derived table in the store's own transaction."""
 
-    types: frozenset[str]
-    """The resource types it wants to hear of."""
+    @property
+    def types(self) -> frozenset[str]:
+        """The resource types it wants to hear of."""
+        ...
 
     async def written(self, connection: Any, rows: Sequence[ProjectedRow]) -> None:
         """Called after the rows were written, before the commit."""

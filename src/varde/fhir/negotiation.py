@@ -72,9 +72,10 @@ def _quality(part: str) -> float:
 
 
 def check_body(method: str, headers: Mapping[str, str], *, bulk: bool = False) -> None:
-    """Raise UnsupportedMediaType unless the body is of a kind that the method takes; `bulk`: also NDJSON."""
+    """Raise UnsupportedMediaType unless the body is of a kind that the method takes; `bulk`: what operations take,
+    NDJSON and GraphQL too."""
     kind = media_type(headers)
-    if bulk and kind in NDJSON_TYPES:
+    if bulk and (kind in NDJSON_TYPES or kind == "application/graphql"):
         return
     fitting = JSON_TYPES | PATCH_TYPES if method == "PATCH" else JSON_TYPES
     if kind not in fitting or (kind in JSON_TYPES and _named(headers.get("content-type", "")) is None):

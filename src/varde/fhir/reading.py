@@ -200,6 +200,13 @@ class Reading:
         )
         async with self.reading(connection) as own:
             row = await own.fetchrow(sql, *parameters.values)
+        if (
+            row is not None
+            and row["visible"]
+            and row["body"]
+            and not gate.admits(Interaction.VREAD, resource_type, row["body"])
+        ):
+            row = None
         return await self._shown(gate, Interaction.VREAD, resource_type, resource_id, row, connection)
 
     async def _shown(

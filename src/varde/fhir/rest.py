@@ -61,12 +61,18 @@ class FhirApplication:
         *,
         origins: Sequence[str] = ("*",),
         proxied: Proxied | None = None,
+        documents: Mapping[str, Discovery] | None = None,
     ) -> None:
+        """`documents`: more that is open to everybody, by path."""
         self._authenticate = authenticate
-        documents = {"metadata": metadata, ".well-known/smart-configuration": smart_configuration}
+        open_to_all = {
+            "metadata": metadata,
+            ".well-known/smart-configuration": smart_configuration,
+            **(documents or {}),
+        }
         if any(operation.name == "expand" for operation in operations):
-            documents[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
-        self._documents = Documents(documents)
+            open_to_all[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
+        self._documents = Documents(open_to_all)
         self._interactions = Interactions(store, base, operations)
         self._cors = Cors(origins)
         self._proxied = proxied

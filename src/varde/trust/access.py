@@ -33,7 +33,7 @@ from varde.trust.policy import (
     staff_types,
 )
 from varde.trust.scope import Actor, Scope, patient_types
-from varde.trust.smart import Grant
+from varde.trust.smart.grant import Grant
 
 _ROLES = {"doctor": StaffRole.CLINICIAN, "nurse": StaffRole.CLINICIAN, "secretary": StaffRole.SECRETARY,
           "operator": StaffRole.OPERATOR}  # fmt: skip
@@ -88,6 +88,8 @@ class Position:
     role_text: str
     unit: str
     unit_name: str
+    practitioner: str = ""
+    """Id of the Practitioner."""
 
 
 def name_of(resource: dict[str, Any]) -> str:
@@ -278,7 +280,13 @@ class Access:
             text = next((str(r["text"]) for r in role.get("code", ()) if r.get("text")), code)
             found.append(
                 Position(
-                    hpr, name_of(practitioner), _ROLES.get(code, StaffRole.SECRETARY), text, unit["id"], unit["name"]
+                    hpr,
+                    name_of(practitioner),
+                    _ROLES.get(code, StaffRole.SECRETARY),
+                    text,
+                    unit["id"],
+                    unit["name"],
+                    practitioner["id"],
                 )
             )
         return found

@@ -272,6 +272,9 @@ class _Entry:
             self.done.set_exception(failure)
 
 
+_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
+_APP = re.compile(r"App (.+) \(([\w.-]+)\)")
+"""How `through` names an app (trust/smart/clients.py)."""
 _ACTIONS = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
 
 
@@ -308,6 +311,14 @@ def as_fhir(row: Any) -> dict[str, Any]:
         event["agent"].append(
             {
                 "who": {"reference": f"Organization/{row['unit']}", "display": row["unit_name"] or ""},
+                "requestor": False,
+            }
+        )
+    if (app := _APP.fullmatch(row["through"])) is not None:
+        event["agent"].append(
+            {
+                "type": {"coding": [{"system": _DICOM, "code": "110150", "display": "Application"}]},
+                "who": {"identifier": {"value": app[2]}, "display": app[1]},
                 "requestor": False,
             }
         )

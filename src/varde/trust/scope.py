@@ -5,7 +5,7 @@ The predicates use the columns rid, patient, type and security of `resource` alo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from varde.fhir.keys import resource_key
 from varde.trust.audit import Log, Who, masked
 from varde.trust.grounds import Ground
 from varde.trust.policy import ActorKind, withheld_from
-from varde.trust.smart import Grant
+from varde.trust.smart.grant import Grant
 
 RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
 """Code system of access restrictions in meta.security."""
@@ -87,9 +87,27 @@ class Scope:
         return resource_type in self.types or resource_type in DIRECTORY
 
     def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
-        """SQL condition on rows that may be read."""
+        """SQL condition on rows that may be read: by the actor, and by the token's scopes."""
+        own = self._own(alias, resource_type, parameters)
+        if own == "false":
+            return own
+        granted = self._granted(alias, resource_type, parameters)
+        if own == "true":
+            return granted
+        return own if granted == "true" else f"({own}) and {granted}"
+
+    def _granted(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """What the scopes open. A system's scopes that tell only types apart are in `types` already."""
+        if self.grant is None or (self.actor.kind is ActorKind.SYSTEM and self.grant.whole):
+            return "true"
+        return self.grant.predicate(alias, resource_type, parameters)
+
+    def _own(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """What the actor may read."""
         if self.actor.kind is ActorKind.SYSTEM:
-            return self._types(alias, resource_type, parameters, self.types)
+            typed = self._types(alias, resource_type, parameters, self.types)
+            own = self._own_subscriptions(alias, resource_type, parameters)
+            return typed if own == "true" or typed == "false" else own if typed == "true" else f"{typed} and {own}"
         if resource_type in DIRECTORY:
             if not compartment_parameters(resource_type):
                 return "true"
@@ -114,6 +132,15 @@ class Scope:
         )
         return f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)} and {stays}"
 
+    def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
+        """Whether content that no predicate judges is within the token's scopes; see fhir.gate."""
+        return self.grant is None or self.grant.whole or self.grant.admits(interaction, resource_type, content)
+
+    @property
+    def judges_content(self) -> bool:
+        """Whether `admits` may say no: only where the token's scopes are narrowed by a query."""
+        return not (self.grant is None or self.grant.whole)
+
     def _types(
         self, alias: str, resource_type: str | None, parameters: Parameters, types: frozenset[str] | None
     ) -> str:
@@ -122,6 +149,16 @@ class Scope:
         if resource_type is not None:
             return "true" if resource_type in types else "false"
         return f"{alias}.type = any({parameters.add(_numbers(types))}::smallint[])"
+
+    def _own_subscriptions(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """A subscription, which names its owner's address and headers, is seen by its owner and the house alone."""
+        if self.grant is None or resource_type not in {None, "Subscription"}:
+            return "true"
+        return (
+            f"({alias}.type <> {parameters.add(type_number('Subscription'))}::smallint or not exists"
+            f" (select 1 from subscription one where one.rid = {alias}.rid"
+            f" and one.owner <> {parameters.add(self.actor.key)}))"
+        )
 
     def _clinical(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         typed = self._types(alias, resource_type, parameters, self.types)

@@ -139,6 +139,21 @@ class Sessions:
             row["acting_for_name"], row["unit"], row["unit_name"], row["role"], row["provider_session"],
         )  # fmt: skip
 
+    async def alive(self, digest: bytes) -> bool:
+        """Whether a session goes on: an app may be let in for as long (SMART's online_access)."""
+        now = self._clock.now()
+        async with self._database.connection() as connection:
+            found = await connection.fetchval(
+                "select true from trust_session where digest = $1 and seen > $2 and created > $3",
+                digest, now - self._limits.idle, now - self._limits.absolute,
+            )  # fmt: skip
+        return bool(found)
+
+    @property
+    def longest(self) -> timedelta:
+        """How long a session lasts at most."""
+        return self._limits.absolute
+
     async def end(self, digest: bytes) -> None:
         """Log out."""
         async with self._database.connection() as connection:

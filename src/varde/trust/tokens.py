@@ -1,4 +1,4 @@
-"""Bearer tokens for the FHIR API, and what they grant. SMART scopes and the demo's own tokens map to the same
+"""Bearer tokens for the FHIR API, and what they grant. Apps' tokens (smart/) and the demo's own map to the same
 grant, so that there is one authoriser. HelseID's tokens come with issue 4's full resource server.
 
 The demo's tokens are signed with a key in the demo's folder and accepted in demo mode only.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from varde.trust import grounds
 from varde.trust.access import Access, Refused
 from varde.trust.oidc import load_key
 from varde.trust.scope import Scope
-from varde.trust.smart import parse_scopes
+from varde.trust.smart.authorizations import ACCESS
+from varde.trust.smart.grant import parse_scopes
+from varde.trust.smart.opening import AppTokens, Opened
 
 AUDIENCE = "varde-fhir"
 ISSUER = "urn:varde:demo"
@@ -80,33 +82,44 @@ def _refused(why: str) -> Unauthorized:
 class Authenticator:
     """From the headers of an API request to the gate of its answer."""
 
-    def __init__(self, access: Access, tokens: DemoTokens | None) -> None:
+    def __init__(self, access: Access, tokens: DemoTokens | None, apps: AppTokens | None = None) -> None:
         self._access = access
         self._tokens = tokens
-        self._known: OrderedDict[str, tuple[float, Scope]] = OrderedDict()
+        self._apps = apps
+        self._known: OrderedDict[str, tuple[float, Scope, Opened | None]] = OrderedDict()
 
     async def __call__(self, headers: Mapping[str, str], method: str, path: str) -> Gate:
         """The gate for a request. Raises Unauthorized."""
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
             raise Unauthorized.of("a bearer token is needed")
-        if self._tokens is None:
-            raise _refused("no issuer of tokens is set up")
         now = self._access.clock.now().timestamp()
         known = self._known.get(token)
         if known is not None and known[0] > now:
+            if known[2] is not None and self._apps is not None and await self._apps.is_revoked(known[2]):
+                self._known.pop(token, None)
+                raise _refused("the access was withdrawn")
             return known[1]
-        claims = self._tokens.read(token)
         try:
-            scope = await self._scope(claims)
+            scope, expires, opened = await self._read(token)
         except (Refused, LookupError):
             raise _refused("the token's holder is not let in") from None
         # What a person may see is decided anew after a minute, and at midnight, when ages change.
         midnight = datetime.combine(today(self._access.clock) + timedelta(days=1), time(), OSLO).timestamp()
-        self._known[token] = (min(float(claims["exp"]), now + _REUSED, midnight), scope)
+        self._known[token] = (min(expires, now + _REUSED, midnight), scope, opened)
         if len(self._known) > _CACHE:
             self._known.popitem(last=False)
         return scope
+
+    async def _read(self, token: str) -> tuple[Scope, float, Opened | None]:
+        """(scope, when the token expires, what an app's token is revoked by)."""
+        if self._apps is not None and token.startswith(ACCESS):
+            opened = await self._apps.open(token)
+            return opened.scope, opened.expires, opened
+        if self._tokens is None:
+            raise _refused("no issuer of such tokens is set up")
+        claims = self._tokens.read(token)
+        return await self._scope(claims), float(claims["exp"]), None
 
     async def _scope(self, claims: Mapping[str, Any]) -> Scope:
         kind = claims.get("kind")
@@ -126,18 +139,3 @@ class Authenticator:
 def demo_tokens(chosen: Settings, clock: Clock) -> DemoTokens | None:
     """The demo's tokens in demo mode; None, which lets no bearer token in, in production."""
     return DemoTokens(chosen.data, clock) if chosen.demo else None
-
-
-def smart_configuration(base: str, issuer: str) -> dict[str, Any]:
-    """What /.well-known/smart-configuration answers with (SMART App Launch 2.2), as far as it works."""
-    capabilities: Sequence[str] = ("permission-v1", "permission-v2", "client-confidential-asymmetric")
-    return {
-        "issuer": issuer,
-        "authorization_endpoint": f"{issuer}/auth",
-        "token_endpoint": f"{issuer}/token",
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "grant_types_supported": ["authorization_code"],
-        "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid", "system/*.rs", "system/*.cruds", "patient/*.rs"],
-        "capabilities": list(capabilities),
-    }

@@ -32,17 +32,31 @@ _STATEMENTS = (
 )  # fmt: skip
 
 
-async def sweep(connection: Connection, now: datetime) -> None:
+KEEP_BRIEFLY = timedelta(days=1)
+"""How long jobs and messages are kept that come by the thousand and whose keys are never used again."""
+_BRIEFLY = (
+    "delete from work_job where id in (select id from work_job where state = 'done' and ended < $1"
+    " and kind = any($3::text[]) order by ended limit $2)",
+    "with gone as (delete from work_outbox where id in (select id from work_outbox where state = 'received'"
+    " and ended < $1 and edge = any($3::text[]) order by ended limit $2) returning id)"
+    " delete from work_receipt using gone where message = gone.id",
+)
+
+
+async def sweep(connection: Connection, now: datetime, brief: Sequence[str] = ()) -> None:
     """Take away what has been kept long enough, some thousands of each at most. What stopped and waits for a
-    person is never swept; what people decided about it is kept for ever."""
+    person is never swept; what people decided about it is kept for ever. `brief`: kinds of jobs and edges of which
+    nobody asks later."""
     for sql, keep in _STATEMENTS:
         await connection.execute(sql, now - keep, _AT_ONCE)
+    for sql in _BRIEFLY if brief else ():
+        await connection.execute(sql, now - KEEP_BRIEFLY, _AT_ONCE * 10, list(brief))
 
 
-def handler(clock: Clock, every: timedelta = timedelta(hours=1)) -> Handler:
+def handler(clock: Clock, every: timedelta = timedelta(hours=1), brief: Sequence[str] = ()) -> Handler:
     """The recurring job that sweeps."""
 
     async def run(connection: Connection, _: Sequence[Mapping[str, Any]]) -> None:
-        await sweep(connection, clock.now())
+        await sweep(connection, clock.now(), brief)
 
     return Handler("work.sweep", run, timeout=timedelta(minutes=5), every=every)

@@ -139,11 +139,11 @@ class Lane(Store):
             versions.append(version)
         if logical:
             await resolve_logical(connection, versions, logical)
-        await self._may_keep(gate, connection, versions)
+        await self._may_keep(gate, connection, versions, Interaction.UPDATE)
         await _copied(connection, versions, now, {one.type: one.indexed for one in fresh})
         targets = new_identifiers(versions)
         adopted = await adopt(connection, targets) if targets else []
-        await self._project(connection, versions)
+        await self._project(gate, connection, versions)
         await self._project_adopted(connection, adopted)
         for disclosure in by_type(versions, Interaction.UPDATE)():
             await gate.record(disclosure, connection)

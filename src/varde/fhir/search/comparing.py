@@ -99,7 +99,7 @@ class Comparing:
         if modifier == "below":
             return self._prefix_of(f"{index}.value", wanted)
         if modifier == "above":
-            return f"{index}.value = any({self.parameters.add(_above(wanted))}::text[])"
+            return f"{index}.value = any({self.parameters.add(urls_above(wanted))}::text[])"
         return f"{index}.value = {self.parameters.add(wanted)}"
 
     def _date(self, index: str, text: str, modifier: str | None, parameter: Any) -> str:
@@ -240,7 +240,7 @@ def widened(low: datetime, high: datetime, now: datetime) -> tuple[datetime, dat
         return low, high
 
 
-def _above(url: str) -> list[str]:
+def urls_above(url: str) -> list[str]:
     """The url and every url above it, at its slashes, with and without the slash."""
     found = {url}
     start = url.find("//") + 2

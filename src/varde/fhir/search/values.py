@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from varde.fhir.definitions import canonical_system, is_type, resource_types, type_number
@@ -159,8 +159,11 @@ def _own_base() -> list[str]:
 def set_own_base(base: str) -> None:
     """Tell which absolute base is this server's own: references under it are local ones."""
     _own_base()[:] = [base.rstrip("/")]
+    for cached in (reference_target, _version_key, local_id):
+        cached.cache_clear()
 
 
+@lru_cache(maxsize=16384)
 def reference_target(literal: str) -> tuple[int, int | None, str]:
     """(target key, target type number, form) of a literal reference, relative or absolute."""
     match = _LITERAL.match(literal)
@@ -170,6 +173,7 @@ def reference_target(literal: str) -> tuple[int, int | None, str]:
     return text_key(literal), number, "u"
 
 
+@lru_cache(maxsize=16384)
 def _version_key(literal: str) -> int | None:
     """What a reference to one version of a resource here stands under beside the resource itself."""
     match = _LITERAL.match(literal)
@@ -188,6 +192,7 @@ def reference_keys(wanted: str, targets: Sequence[str]) -> list[int]:
     return list({reference_target(wanted)[0], text_key(wanted)})
 
 
+@lru_cache(maxsize=16384)
 def local_id(literal: str, resource_type: str) -> str | None:
     """The id in a literal reference to a resource of this type on this server; None for any other reference."""
     match = _LITERAL.match(literal)
