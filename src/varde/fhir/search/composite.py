@@ -82,7 +82,10 @@ def _codes(token: Any, holder: Any, resource: Mapping[str, Any]) -> set[str]:
 
 def _found(component: Any, holder: Any, resource: Mapping[str, Any]) -> Iterator[tuple[Callable[..., None], Any]]:
     for path in component["paths"]:
+        start, steps = resource if path["whole"] else holder, path["steps"]
+        if type(start) is dict and steps and len(steps[0]) == 2 and steps[0][0] not in start:
+            continue  # most of a choice's types are not there: seen without a walk
         handler = values.handler(component["kind"], path["type"])
         if handler is not None:
-            for value in values.walk(resource if path["whole"] else holder, path["steps"]):
+            for value in values.walk(start, steps):
                 yield handler, value
