@@ -25,7 +25,7 @@ from varde.embedded import EmbeddedPostgres
 from varde.fhir.subscriptions.topics import CANONICAL
 from varde.settings import Settings
 from varde.trust import grounds
-from varde.trust.smart import parse_scopes
+from varde.trust.smart.grant import parse_scopes
 from varde.working import work
 
 _IG = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"

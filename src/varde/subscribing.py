@@ -20,6 +20,8 @@ from varde.fhir.subscriptions.projection import Subscribing
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.oidc import load_key
+from varde.trust.smart.clients import Clients
+from varde.trust.smart.opening import registered
 from varde.trust.subscribers import Subscribers, owner_of
 
 JWKS = ".well-known/jwks.json"
@@ -50,7 +52,8 @@ class Subscriptions:
         self._database = database
         self._access = access
         self._base = f"{settings.base}/fhir"
-        self._subscribers = Subscribers(access, demo=settings.demo)
+        standing = registered(Clients(database, clock), access)
+        self._subscribers = Subscribers(access, standing, demo=settings.demo)
 
     def delivery(self) -> Delivery:
         """Handlers and receiver of a worker."""

@@ -1,13 +1,14 @@
 """Who may subscribe, and what a subscriber may see now: a subscription goes on when the token that made it is long
 gone, so its owner's rights are decided anew at each delivery.
 
-Only systems subscribe. A registered client's rights are those it is registered with at the time; a client of the
-demo's own tokens is registered nowhere, and keeps what its token opened.
+Only systems subscribe. A subscription sees what the token that made it opened, narrowings too, as long as its client
+is registered and not closed; a client of the demo's own tokens is registered nowhere, and keeps what its token opened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import orjson
 
@@ -18,9 +19,11 @@ from varde.trust import grounds
 from varde.trust.access import Access
 from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
+from varde.trust.smart.grant import Grant
 
 Registered = Callable[[str], Awaitable[Scope | None]]
-"""What a registered client may do by itself now; None for one that is not registered, or no longer."""
+"""What a registered client may do by itself now; None for one that is not registered. Raises LookupError for one that
+was closed."""
 
 
 def owner_of(gate: Gate) -> Owner | None:
@@ -30,7 +33,7 @@ def owner_of(gate: Gate) -> Owner | None:
     if gate.grant is None:
         return None
     types = None if gate.types is None else sorted(gate.types)
-    return Owner(gate.actor.key, orjson.dumps({"types": types}).decode())
+    return Owner(gate.actor.key, orjson.dumps({"types": types, "grant": gate.grant.as_json()}).decode())
 
 
 class Subscribers:
@@ -44,16 +47,18 @@ class Subscribers:
 
     async def gate_of(self, owner: Owner) -> Gate | None:
         """What an owner may see now; None for nothing at all."""
+        granted = orjson.loads(owner.granted)
+        types = None if granted["types"] is None else frozenset(granted["types"])
+        grant = Grant.from_json(granted["grant"]) if "grant" in granted else None
         if self._registered is not None:
-            scope = await self._registered(owner.client)
+            try:
+                scope = await self._registered(owner.client)
+            except LookupError:
+                return None
             if scope is not None:
-                return scope
+                return replace(scope, types=types, write_types=frozenset(), grant=grant or scope.grant)
         if not self._demo:
             return None
-        types = orjson.loads(owner.granted)["types"]
         return self._access.for_system(
-            owner.client,
-            grounds.RECORD_SYSTEM,
-            types=None if types is None else frozenset(types),
-            write_types=frozenset(),
+            owner.client, grounds.RECORD_SYSTEM, types=types, write_types=frozenset(), grant=grant
         )

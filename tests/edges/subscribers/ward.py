@@ -35,7 +35,7 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.oidc import load_key
 from varde.trust.scope import Scope
-from varde.trust.smart import parse_scopes
+from varde.trust.smart.grant import parse_scopes
 from varde.trust.subscribers import Subscribers, owner_of
 from varde.trust.tokens import Authenticator, DemoTokens
 from varde.work.worker import Pace, Worker

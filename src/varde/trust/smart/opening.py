@@ -8,6 +8,7 @@ revoked anywhere.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,8 +17,8 @@ from varde.trust.access import Access
 from varde.trust.scope import Scope
 from varde.trust.sessions import Sessions
 from varde.trust.smart.authorizations import Authorization, Authorizations, digest
-from varde.trust.smart.clients import Client, Clients
-from varde.trust.smart.grant import grant_of
+from varde.trust.smart.clients import Client, Clients, Side
+from varde.trust.smart.grant import Grant, grant_of, parse_scopes
 from varde.trust.smart.scopes import read_words
 
 LOOKED_EVERY = 1.0
@@ -35,6 +36,26 @@ class Opened:
     """Seconds since 1970."""
     authorization: int
     digest: bytes
+
+
+def registered(clients: Clients, access: Access) -> Callable[[str], Awaitable[Scope | None]]:
+    """What a registered app may do by itself now (trust/subscribers.py)."""
+
+    async def scope(client_id: str) -> Scope | None:
+        client = await clients.standing(client_id)
+        if client is None:
+            return None
+        if Side.SYSTEM not in client.sides:
+            raise LookupError("the app does nothing by itself")
+        return system_scope(access, client, parse_scopes(client.scopes))
+
+    return scope
+
+
+def system_scope(access: Access, client: Client, grant: Grant) -> Scope:
+    """The scope of an app that acts by itself."""
+    made = access.for_system(client.name, client.ground, types=grant.read, write_types=grant.write, grant=grant)
+    return replace(made, actor=replace(made.actor, key=client.id), through=client.through)
 
 
 class AppTokens:
@@ -69,11 +90,7 @@ class AppTokens:
         if authorization.session is not None and not await self._sessions.alive(authorization.session):
             raise LookupError("the session has ended")
         if authorization.kind == "system":
-            grant = grant_of([word for word in words if word.level == "system"])
-            made = self._access.for_system(
-                client.name, client.ground, types=grant.read, write_types=grant.write, grant=grant
-            )
-            return replace(made, actor=replace(made.actor, key=client.id), through=client.through)
+            return system_scope(self._access, client, grant_of([word for word in words if word.level == "system"]))
         words = tuple(word for word in words if word.level != "system")
         shown = "fhirUser" in others
         if authorization.kind == "patient":
