@@ -23,9 +23,8 @@ from varde.fhir.gate import Interaction, Parameters
 from varde.fhir.subscriptions.state import Owner
 from varde.trust.scope import Scope
 from varde.trust.smart.clients import Authentication, Side
-from varde.trust.smart.opening import registered
 from varde.trust.smart.proving import ASSERTION
-from varde.trust.subscribers import Subscribers, owner_of
+from varde.trust.subscribers import Subscribers, owner_of, registered_with
 
 
 @pytest.mark.parametrize("algorithm", ["ES384", "RS384"])
@@ -259,7 +258,7 @@ async def test_what_a_service_leaves_for_later_keeps_its_narrowing(place: Place)
     answer = await place.system("service", "system/Observation.cruds?category=laboratory")
     scope = (await place.varde.smart.tokens.open(answer.json()["access_token"])).scope
     access = place.house.platform.access
-    subscribers = Subscribers(access, registered(place.clients, access), demo=True)
+    subscribers = Subscribers(access, registered_with(access, place.clients), demo=True)
     owner = owner_of(scope)
     assert owner is not None
     gate = await subscribers.gate_of(owner)
@@ -271,4 +270,5 @@ async def test_what_a_service_leaves_for_later_keeps_its_narrowing(place: Place)
     assert gate is not None and not gate.allows(Interaction.CREATE, "Observation")
     await place.clients.close("service")
     assert await subscribers.gate_of(owner) is None
-    assert await Subscribers(access, registered(place.clients, access)).gate_of(Owner("unknown", owner.granted)) is None
+    unknown = Owner("unknown", owner.granted)
+    assert await Subscribers(access, registered_with(access, place.clients)).gate_of(unknown) is None

@@ -131,16 +131,6 @@ class Clients:
             row = await connection.fetchrow("select * from smart_client where id = $1 and closed is null", client_id)
         return None if row is None else _client(row)
 
-    async def standing(self, client_id: str) -> Client | None:
-        """An app, or None for one that was never registered. Raises LookupError for one that was closed."""
-        async with self._database.connection() as connection:
-            row = await connection.fetchrow("select * from smart_client where id = $1", client_id)
-        if row is None:
-            return None
-        if row["closed"] is not None:
-            raise LookupError("the app is closed")
-        return _client(row)
-
     async def every(self) -> list[Client]:
         """All of them, also those that are closed, by name."""
         async with self._database.connection() as connection:

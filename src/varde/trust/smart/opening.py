@@ -8,7 +8,6 @@ revoked anywhere.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,8 +16,8 @@ from varde.trust.access import Access
 from varde.trust.scope import Scope
 from varde.trust.sessions import Sessions
 from varde.trust.smart.authorizations import Authorization, Authorizations, digest
-from varde.trust.smart.clients import Client, Clients, Side
-from varde.trust.smart.grant import Grant, grant_of, parse_scopes
+from varde.trust.smart.clients import Client, Clients
+from varde.trust.smart.grant import Grant, grant_of
 from varde.trust.smart.scopes import read_words
 
 LOOKED_EVERY = 1.0
@@ -36,20 +35,6 @@ class Opened:
     """Seconds since 1970."""
     authorization: int
     digest: bytes
-
-
-def registered(clients: Clients, access: Access) -> Callable[[str], Awaitable[Scope | None]]:
-    """What a registered app may do by itself now (trust/subscribers.py)."""
-
-    async def scope(client_id: str) -> Scope | None:
-        client = await clients.standing(client_id)
-        if client is None:
-            return None
-        if Side.SYSTEM not in client.sides:
-            raise LookupError("the app does nothing by itself")
-        return system_scope(access, client, parse_scopes(client.scopes))
-
-    return scope
 
 
 def system_scope(access: Access, client: Client, grant: Grant) -> Scope:
