@@ -29,7 +29,8 @@ BARE: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Types of which the examples hold none that is valid."""
 VALUES = {"number": "1", "date": "2026-01-01", "string": "x", "token": "x", "reference": "Patient/x",
-          "quantity": "1", "uri": "urn:x", "composite": "x$x", "special": "1|1|1|km"}  # fmt: skip
+          "quantity": "1", "uri": "urn:x", "composite": "x$x", "_filter": "_id eq x", "_list": "x", "_text": "x",
+          "_content": "x", "near": "69.6|18.9|5|km"}  # fmt: skip
 
 
 @cache
@@ -76,7 +77,7 @@ async def test_every_interaction_of_every_type(client: httpx.AsyncClient) -> Non
         resource, own = {**_example(kind), "id": "cap"}, f"/{kind}/cap"
 
         async def status(method: str, path: str, body: Any = None, kind: str = kind, **headers: str) -> int:
-            kinds = {k.replace("_", "-"): v for k, v in headers.items()}
+            kinds = {"accept": "application/fhir+json"} | {k.replace("_", "-"): v for k, v in headers.items()}
             answer = await client.request(method, path, content=json.dumps(body) if body else None, headers=kinds)
             if answer.status_code >= 400:
                 assert answer.json()["resourceType"] == "OperationOutcome"
@@ -121,12 +122,15 @@ async def test_every_include_is_taken_and_no_other(client: httpx.AsyncClient) ->
 async def test_every_search_parameter_is_taken(client: httpx.AsyncClient) -> None:
     for kind, declared in _resources().items():
         for some in _chunks(declared["searchParam"], 12):
-            asked = "&".join(f"{p['name']}={quote(VALUES[p['type']], safe='')}" for p in some
-                             if p["type"] not in {"composite"})  # fmt: skip
+            asked = "&".join(f"{p['name']}={quote(_value(p), safe='')}" for p in some if p["type"] != "composite")
             answer = await client.get(f"/{kind}?{asked}")
             assert answer.status_code == 200, (kind, asked, answer.text[:300])
-    asked = "&".join(f"{p['name']}={VALUES[p['type']]}" for p in _statement()["rest"][0]["searchParam"])
+    asked = "&".join(f"{p['name']}={quote(_value(p))}" for p in _statement()["rest"][0]["searchParam"])
     assert (await client.get(f"/?{asked}")).status_code == 200
+
+
+def _value(parameter: dict[str, str]) -> str:
+    return VALUES.get(parameter["name"]) or VALUES.get(parameter["type"], "x")
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

@@ -43,6 +43,8 @@ class Committing(Reading):
     async def hold(self, connection: Any, references: Sequence[str]) -> dict[str, int]:
         """Lock the rows of `references` ("Type/id") in the order of their keys, so that transactions which
         write the same resources wait for one another and never deadlock. Their versions, of those not deleted."""
+        if not references:
+            return {}
         by_key = {resource_key(*reference.split("/", 1)): reference for reference in references}
         rows = await connection.fetch(
             "select rid, version, deleted from resource where rid = any($1::bigint[]) order by rid for update",
@@ -97,7 +99,7 @@ class Committing(Reading):
                 if skip_same and _is_same(row, item):
                     same[version.rid] = Written(stored(row), created=False, changed=False)
                 version.follow(row)
-            elif item.id is not None and not _may_be_new(f"{version.type}/{version.id}", upsert):
+            elif item.id is not None and not item.new and not _may_be_new(f"{version.type}/{version.id}", upsert):
                 await self._refuse(gate, interaction, version.type, [version.id], [])
             check_version(row, item.if_match)
         versions = [version for version in every if version.rid not in same] if same else every

@@ -143,7 +143,8 @@ class Reading:
         ids = parameters.add([gate.log_id(one.id) for one in batch])
         predicate = gate.predicate("r", resource_type, parameters)
         told = (
-            "(select gen_random_uuid() as disclosure, patient, coalesce(visible, false) as allowed, '' as query,"
+            "(select gen_random_uuid() as disclosure, patient, '' as query,"
+            " rid is not null and coalesce(visible, false) as allowed,"
             " case when rid is null then '{}'::text[] else array[asked_id] end as ids from found) as told"
         )
         log = gate.log_found(Interaction.READ, resource_type, told, parameters)

@@ -142,6 +142,9 @@ class Compiler:
                 return inner if operator == "+" else lambda focus, frame: operators.negative(inner(focus, frame))
             case TypeTest(operator, source, kind):
                 return self._call(source, operator, (Literal((kind,)),))
+            case Binary("|", _, _) if _is_constant(tree):
+                known = self._binary("|", self.step(tree.left), self.step(tree.right))([], Frame(Context(), []))
+                return lambda focus, frame: known
             case Binary(operator, left, right):
                 return self._binary(operator, self.step(left), self.step(right))
 
@@ -179,6 +182,16 @@ class Compiler:
             return function
         inner = self.step(source)
         return lambda focus, frame: function(inner(focus, frame), frame)
+
+
+def _is_constant(tree: Tree) -> bool:
+    """Whether it is a list of literals, as `'a' | 'b'`: made once."""
+    match tree:
+        case Binary("|", left, right):
+            return _is_constant(left) and _is_constant(right)
+        case Literal():
+            return True
+    return False
 
 
 def _special(name: str) -> Step:
