@@ -20,9 +20,9 @@ from varde.fhir.validate import member
 _LOCAL = re.compile(r"([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _LINKING = frozenset({"uri", "url"})
 _ATTRIBUTE = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
-_OPAQUE = ("urn:uuid:", "urn:oid:")
 _Path = tuple[Any, str] | None
-"""Names from the type down to an element: (those above, its own)."""
+"""(path of what is around it, name in it); None at a resource."""
+_OPAQUE = ("urn:uuid:", "urn:oid:")
 
 
 def local(text: str) -> tuple[str, str] | None:
@@ -48,14 +48,12 @@ def add_name(names: dict[str, str], entry: Entry, identity: str | None) -> None:
 
 def named(text: str, names: Mapping[str, str]) -> str | None:
     """What a link to a fullUrl becomes; a version or fragment behind it stays. None when it is no such link."""
-    found = names.get(text)
-    if found is not None:
-        return found
+    if text in names:
+        return names[text]
     for mark in ("/_history/", "#"):
-        if mark in text:
-            plain, _, rest = text.partition(mark)
-            if plain in names:
-                return f"{names[plain]}{mark}{rest}"
+        plain, found, rest = text.partition(mark)
+        if found and plain in names:
+            return f"{names[plain]}{found}{rest}"
     return None
 
 
@@ -82,33 +80,35 @@ class Rewriting:
     def rewrite(self, resource: dict[str, Any]) -> dict[str, Any]:
         """`resource` with its links replaced. Raises BadRequest for a link to an entry that is not there."""
         self.missing = set()
-        rewritten: dict[str, Any] = self._inside(resource, "", None)
+        rewritten: dict[str, Any] = self._object(resource, "", None)
         return rewritten
 
-    def _inside(self, value: Any, root: str, path: _Path) -> Any:
-        if isinstance(value, dict):
-            kind = value.get("resourceType")
-            if isinstance(kind, str):
-                root, path = kind, None
-            return {
-                name: self._text(inner, root, path, name)
-                if isinstance(inner, str)
-                else self._inside(inner, root, (path, name))
-                if isinstance(inner, (dict, list))
-                else inner
-                for name, inner in value.items()
-            }
-        above, name = path or (None, "")
-        return [
-            self._text(inner, root, above, name)
-            if isinstance(inner, str)
-            else self._inside(inner, root, path)
-            if isinstance(inner, (dict, list))
-            else inner
-            for inner in value
-        ]
+    def _object(self, value: Mapping[str, Any], root: str, path: _Path) -> dict[str, Any]:
+        kind = value.get("resourceType")
+        if type(kind) is str:
+            root, path = kind, None
+        out: dict[str, Any] = {}
+        names = self.names
+        for name, inner in value.items():
+            # Nearly every text is of no interest, and is seen to be so at once.
+            if type(inner) is not str:
+                out[name] = self._inside(inner, root, (path, name))
+            elif name == "reference" or name == "div" or inner in names or "/_history/" in inner or "#" in inner:
+                out[name] = self._text(inner, root, (path, name))
+            else:
+                out[name] = inner
+        return out
 
-    def _text(self, text: str, root: str, path: _Path, name: str) -> str:
+    def _inside(self, value: Any, root: str, path: _Path) -> Any:
+        kind = type(value)
+        if kind is dict:
+            return self._object(value, root, path)
+        if kind is list:
+            return [self._inside(inner, root, path) for inner in value]
+        return self._text(value, root, path) if kind is str else value
+
+    def _text(self, text: str, root: str, path: _Path) -> str:
+        name = path[1] if path else ""
         if name == "reference":
             return self._reference(text)
         if name == "div":
@@ -117,7 +117,7 @@ class Rewriting:
         if link is None:
             return text
         # Without a type it is a JSON Patch, whose values say no type of their own.
-        linking = _datatype(root, (path, name)) in _LINKING if root else text.startswith(_OPAQUE)
+        linking = _datatype(root, path) in _LINKING if root else text.startswith(_OPAQUE)
         return link if linking else text
 
     def _attribute(self, match: re.Match[str]) -> str:
@@ -141,9 +141,12 @@ class Rewriting:
 
 def _datatype(root: str, path: _Path) -> str | None:
     """The datatype of the element at a path of JSON names below a type."""
-    if path is None:
-        return root
-    above, name = path
-    holder = _datatype(root, above)
-    described = member(holder, name) if holder else None
-    return described[0] if described else None
+    names = []
+    while path is not None:
+        path, name = path
+        names.append(name)
+    datatype: str | None = root
+    for name in reversed(names):
+        described = member(datatype, name) if datatype else None
+        datatype = described[0] if described else None
+    return datatype

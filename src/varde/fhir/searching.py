@@ -96,7 +96,7 @@ class Searching(Reading):
 
     async def _matches(self, own: Any, gate: Gate, search: Search, compartment: str | None) -> Page:
         now = self.clock.now()
-        page = Page([], warnings=search.warnings)
+        page = Page([], warnings=search.warnings, ignored=search.ignored)
         if search.count and search.summary != "count":
             statement = compile_search(gate, search, now, compartment=compartment)
             page = _page_of(search, await fetch(own, statement.sql, statement.values), statement)
@@ -107,7 +107,7 @@ class Searching(Reading):
 
     async def _contained(self, own: Any, gate: Gate, search: Search) -> Page:
         now = self.clock.now()
-        page = Page([], warnings=search.warnings)
+        page = Page([], warnings=search.warnings, ignored=search.ignored)
         if search.count and search.summary != "count":
             sql, values = compile_inner(gate, search, now, SELECT)
             rows = await fetch(own, sql, values)
@@ -154,7 +154,7 @@ def _counted(search: Search, page: Page) -> bool:
 
 def _page_of(search: Search, rows: list[Any], statement: Statement) -> Page:
     """The page that the rows of a statement make: one more than asked means that more follow."""
-    page = Page([], warnings=search.warnings)
+    page = Page([], warnings=search.warnings, ignored=search.ignored)
     more = len(rows) > search.count
     back = search.page is not None and search.page.startswith(BEFORE)
     rows = rows[: search.count]

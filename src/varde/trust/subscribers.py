@@ -8,6 +8,7 @@ demo's own tokens is registered nowhere, and keeps what its token opened.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import orjson
 
@@ -18,6 +19,9 @@ from varde.trust import grounds
 from varde.trust.access import Access
 from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
+from varde.trust.smart.clients import Clients, Side
+from varde.trust.smart.grant import grant_of
+from varde.trust.smart.scopes import read_words
 
 Registered = Callable[[str], Awaitable[Scope | None]]
 """What a registered client may do by itself now; None for one that is not registered, or no longer."""
@@ -29,8 +33,26 @@ def owner_of(gate: Gate) -> Owner | None:
         raise Forbidden.of("only systems subscribe")
     if gate.grant is None:
         return None
+    app = gate.through != Scope.through
+    if not app and not gate.grant.whole:
+        raise Forbidden.of("a token whose scopes are narrowed by a query does not subscribe")
     types = None if gate.types is None else sorted(gate.types)
-    return Owner(gate.actor.key, orjson.dumps({"types": types}).decode())
+    return Owner(gate.actor.key, orjson.dumps({"registered": app, "types": types}).decode())
+
+
+def registered_with(access: Access, clients: Clients) -> Registered:
+    """The rights of the clients that operators let in to work by themselves (SMART Backend Services)."""
+
+    async def scope(client_id: str) -> Scope | None:
+        client = await clients.find(client_id)
+        if client is None or Side.SYSTEM not in client.sides:
+            return None
+        words, _ = read_words(client.scopes)
+        grant = grant_of([word for word in words if word.level == "system"])
+        made = access.for_system(client.name, client.ground, types=grant.read, write_types=grant.write, grant=grant)
+        return replace(made, actor=replace(made.actor, key=client.id), through=client.through)
+
+    return scope
 
 
 class Subscribers:
@@ -48,9 +70,10 @@ class Subscribers:
             scope = await self._registered(owner.client)
             if scope is not None:
                 return scope
-        if not self._demo:
+        granted = orjson.loads(owner.granted)
+        if not self._demo or granted["registered"]:
             return None
-        types = orjson.loads(owner.granted)["types"]
+        types = granted["types"]
         return self._access.for_system(
             owner.client,
             grounds.RECORD_SYSTEM,
