@@ -137,13 +137,19 @@ def wanted(chosen: argparse.Namespace, step: str) -> bool:
     return not chosen.steps or any(word in step for word in chosen.steps.split(","))
 
 
-def bare(postgres: EmbeddedPostgres, folder: Path, chosen: argparse.Namespace) -> dict[str, float]:
-    """The same by pgbench alone, with the scripts of bench/sql: what PostgreSQL gives when nobody else wants it."""
+def bare(postgres: EmbeddedPostgres, chosen: argparse.Namespace) -> dict[str, float]:
+    """What PostgreSQL alone gives by pgbench, one request a statement and a commit, with the scripts of bench/sql: the
+    same rows read and written, and the same record of the access log. By step; empty where pgbench is missing."""
+    scripts = Path(__file__).parent / "sql"
+    url = postgres.url(DATABASE)
+    subprocess.run(
+        ["psql", url, "-v", "ON_ERROR_STOP=1", "-qf", str(scripts / "prepare.psql")], check=True, capture_output=True
+    )
     found = {}
-    for script in sorted((Path(__file__).parent / "sql").glob("*.sql")):
-        step = script.stem.replace("-", " ")
-        if any(wanted(chosen, one) for one in MEDPLUM if one.startswith(step) or step in one):
-            found[step] = pgbench(postgres.url(DATABASE), script, min(chosen.seconds, 5), chosen.connections)
+    for step in MEDPLUM:
+        script = scripts / f"{step.lower().replace(' ', '-')}.sql"
+        if script.exists() and wanted(chosen, step):
+            found[step] = pgbench(url, script, min(chosen.seconds, 5), chosen.connections)
     return found
 
 
@@ -154,7 +160,7 @@ def table(results: list[Result], bares: dict[str, float]) -> str:
         f" {'API ms':>8} {'SQL ms':>8} {'x Medplum':>10} {'of bare SQL':>12}"
     ]
     for r in results:
-        plain = next((rate for name, rate in bares.items() if name and (name in r.step.lower()) and rate), 0)
+        plain = bares.get(r.step, 0)
         share = f"{r.rate / plain:.0%}" if plain else ""
         ratio = f"{r.rate / MEDPLUM[r.step]:.1f}" if not r.errors else f"{r.errors} errors"
         thrift = f"{r.api:8.3f} {r.postgres:8.3f} {MEDPLUM_CPU[r.step] / r.cpu:10.1f}" if r.cpu else " " * 28
@@ -188,7 +194,7 @@ def measure(chosen: argparse.Namespace, folder: Path, patients: int, *, grown: b
             subprocess.run(["psql", url, "-qc", "vacuum analyze"], check=True)
             check(server, ids, chosen.observations)
         results = [*steps(server, ids, chosen, folder), *loaded]
-        print(table(results, bare(postgres, folder, chosen) if not grown and not chosen.no_bare else {}))
+        print(table(results, bare(postgres, chosen) if not grown and not chosen.no_bare else {}))
         size = subprocess.run(["psql", url, "-Atc", f"select pg_size_pretty(pg_database_size('{DATABASE}'))"],
                               check=True, capture_output=True, text=True).stdout.strip()  # fmt: skip
         print(f"{chosen.processes} processes; {len(ids):,} patients, {chosen.observations} observations each;"

@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
+import asyncpg
 from bench.fhir_data import history
 
 from varde.clock import SystemClock
@@ -39,20 +40,51 @@ class _Filler:
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
         return "true"
 
+    def admits(self, interaction: Interaction, resource_type: str, content: object) -> bool:
+        return True
+
     async def record(self, disclosure: Disclosure, connection: object | None) -> None:
         """Nothing is disclosed."""
 
 
 def fill(url: str, patients: int, observations: int) -> list[str]:
-    """Load `patients` patients with their histories; the Patients' ids in the order of their numbers."""
+    """Load `patients` patients with their histories; the Patients' ids in the order of their numbers. The indexes that
+    loading does not need are made at the end, from what is sorted then."""
     lanes = os.cpu_count() or 1
     began = time.perf_counter()
+    made = asyncio.run(_without_indexes(url))
     with ProcessPoolExecutor(lanes) as pool:
         counts = list(pool.map(_fill, [url] * lanes, range(lanes), [lanes] * lanes, [patients] * lanes,
                                [observations] * lanes))  # fmt: skip
+    asyncio.run(_with_indexes(url, made))
     seconds = time.perf_counter() - began
     print(f"  filled with {sum(counts):,} resources, {sum(counts) / seconds:,.0f}/s", file=sys.stderr)
     return [f"p{number}" for number in range(1, patients + 1)]
+
+
+async def _without_indexes(url: str) -> list[str]:
+    """Drop the indexes of the store's tables but those that a load asks; the statements that make them again."""
+    connection = await asyncpg.connect(url)
+    try:
+        found = await connection.fetch(
+            "select indexname, indexdef from pg_indexes where tablename ~ '^(resource|index_)'"
+            " and indexname !~ '(_pkey|_logical)$'"
+        )
+        for row in found:
+            await connection.execute(f"drop index {row['indexname']}")
+        return [row["indexdef"] for row in found]
+    finally:
+        await connection.close()
+
+
+async def _with_indexes(url: str, made: list[str]) -> None:
+    connection = await asyncpg.connect(url, command_timeout=3600)
+    try:
+        await connection.execute("set maintenance_work_mem = '1GB'; set max_parallel_maintenance_workers = 1")
+        for statement in made:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 def _fill(url: str, lane: int, lanes: int, patients: int, observations: int) -> int:

@@ -42,6 +42,24 @@ _SECURITY = {
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
 
+class Statement:
+    """The CapabilityStatement of a running server: made once, and anew when custom search parameters come or go."""
+
+    def __init__(
+        self,
+        base: str,
+        date: str,
+        operations: Sequence[Operation] = (),
+        instantiates: Sequence[str] = (),
+        oauth_uris: Mapping[str, str] | None = None,
+    ) -> None:
+        self._made = kept(lambda: capability_statement(base, date, operations, instantiates, oauth_uris))
+
+    def __call__(self) -> dict[str, Any]:
+        """The document."""
+        return self._made()
+
+
 def capability_statement(
     base: str,
     date: str,
@@ -125,7 +143,7 @@ def _parameter(parameter: SearchParameter) -> dict[str, str]:
 def _everywhere() -> list[SearchParameter]:
     """Parameters that every type has: those that a search over all types takes."""
     first, *others = (search_parameters(name) for name in resource_types())
-    return [p for code, p in first.items() if code.startswith("_") and all(code in other for other in others)]
+    return [p for code, p in first.items() if code[:1] == "_" and p.ready and all(code in other for other in others)]
 
 
 def _includes(name: str) -> list[str]:

@@ -15,13 +15,12 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import type_name, type_number
-from varde.fhir.errors import BadRequest, Forbidden, NotFound, Overtaken, PreconditionFailed
+from varde.fhir.errors import BadRequest, Forbidden, NotFound, Overtaken, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters, logging_gate
 from varde.fhir.ids import bucket_for, check_id
 from varde.fhir.keys import new_id, resource_key
 from varde.fhir.model import ANY_VERSION, ProjectedRow, Stored, Written
 from varde.fhir.reading import ABSENT, SELECT, Reading, stored
-from varde.fhir.validate import validate
 from varde.fhir.versions import NewVersion, prepare
 from varde.fhir.write import write
 
@@ -44,6 +43,8 @@ class Committing(Reading):
     async def hold(self, connection: Any, references: Sequence[str]) -> dict[str, int]:
         """Lock the rows of `references` ("Type/id") in the order of their keys, so that transactions which
         write the same resources wait for one another and never deadlock. Their versions, of those not deleted."""
+        if not references:
+            return {}
         by_key = {resource_key(*reference.split("/", 1)): reference for reference in references}
         rows = await connection.fetch(
             "select rid, version, deleted from resource where rid = any($1::bigint[]) order by rid for update",
@@ -82,8 +83,8 @@ class Committing(Reading):
         every: list[NewVersion] = []
         given: list[int] = []
         for item in items:
-            if not checked:
-                validate(item.parsed)
+            if not checked and (faults := await self.faults_of(item.parsed, connection)):
+                raise Unprocessable(faults)
             every.append(new_version(item))
             if item.id is not None and not item.new:
                 given.append(every[-1].rid)
@@ -98,7 +99,7 @@ class Committing(Reading):
                 if skip_same and _is_same(row, item):
                     same[version.rid] = Written(stored(row), created=False, changed=False)
                 version.follow(row)
-            elif item.id is not None and not _may_be_new(f"{version.type}/{version.id}", upsert):
+            elif item.id is not None and not item.new and not _may_be_new(f"{version.type}/{version.id}", upsert):
                 await self._refuse(gate, interaction, version.type, [version.id], [])
             check_version(row, item.if_match)
         versions = [version for version in every if version.rid not in same] if same else every

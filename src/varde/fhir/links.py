@@ -20,6 +20,8 @@ from varde.fhir.validate import member
 _LOCAL = re.compile(r"([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _LINKING = frozenset({"uri", "url"})
 _ATTRIBUTE = re.compile(r"""((?:href|src)\s*=\s*)(?:"([^"]*)"|'([^']*)')""")
+_Path = tuple[Any, str] | None
+"""(path of what is around it, name in it); None at a resource."""
 _OPAQUE = ("urn:uuid:", "urn:oid:")
 
 
@@ -78,29 +80,45 @@ class Rewriting:
     def rewrite(self, resource: dict[str, Any]) -> dict[str, Any]:
         """`resource` with its links replaced. Raises BadRequest for a link to an entry that is not there."""
         self.missing = set()
-        rewritten: dict[str, Any] = self._inside(resource, "", ())
+        rewritten: dict[str, Any] = self._object(resource, "", None)
         return rewritten
 
-    def _inside(self, value: Any, root: str, path: tuple[str, ...]) -> Any:
-        if isinstance(value, dict):
-            kind = value.get("resourceType")
-            if isinstance(kind, str):
-                root, path = kind, ()
-            return {name: self._inside(inner, root, (*path, name)) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [self._inside(inner, root, path) for inner in value]
-        return self._text(value, root, path) if isinstance(value, str) else value
+    def _object(self, value: Mapping[str, Any], root: str, path: _Path) -> dict[str, Any]:
+        kind = value.get("resourceType")
+        if type(kind) is str:
+            root, path = kind, None
+        out: dict[str, Any] = {}
+        names = self.names
+        for name, inner in value.items():
+            # Nearly every text is of no interest, and is seen to be so at once.
+            if type(inner) is not str:
+                out[name] = self._inside(inner, root, (path, name))
+            elif name == "reference" or name == "div" or inner in names or "/_history/" in inner or "#" in inner:
+                out[name] = self._text(inner, root, (path, name))
+            else:
+                out[name] = inner
+        return out
 
-    def _text(self, text: str, root: str, path: tuple[str, ...]) -> str:
-        name = path[-1] if path else ""
+    def _inside(self, value: Any, root: str, path: _Path) -> Any:
+        kind = type(value)
+        if kind is dict:
+            return self._object(value, root, path)
+        if kind is list:
+            return [self._inside(inner, root, path) for inner in value]
+        return self._text(value, root, path) if kind is str else value
+
+    def _text(self, text: str, root: str, path: _Path) -> str:
+        name = path[1] if path else ""
         if name == "reference":
             return self._reference(text)
         if name == "div":
             return _ATTRIBUTE.sub(self._attribute, text) if "=" in text else text
         link = named(text, self.names)
+        if link is None:
+            return text
         # Without a type it is a JSON Patch, whose values say no type of their own.
         linking = _datatype(root, path) in _LINKING if root else text.startswith(_OPAQUE)
-        return link if link is not None and linking else text
+        return link if linking else text
 
     def _attribute(self, match: re.Match[str]) -> str:
         quote = '"' if match[2] is not None else "'"
@@ -121,10 +139,14 @@ class Rewriting:
         return self.found.get(text, text)
 
 
-def _datatype(root: str, path: tuple[str, ...]) -> str | None:
+def _datatype(root: str, path: _Path) -> str | None:
     """The datatype of the element at a path of JSON names below a type."""
+    names = []
+    while path is not None:
+        path, name = path
+        names.append(name)
     datatype: str | None = root
-    for name in path:
+    for name in reversed(names):
         described = member(datatype, name) if datatype else None
         datatype = described[0] if described else None
     return datatype

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from varde.fhir import splice
+from varde.fhir import binary, splice
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.headers import is_unchanged, preference, validators
 from varde.fhir.model import Entry, Page, Stored, Written
@@ -55,6 +55,8 @@ def resource(request: Request, stored: Stored) -> Answer:
     if is_unchanged(request.headers, stored):
         return Answer(304, None, headers)
     headers["content-location"] = version_address(request.base, stored)
+    if stored.type == "Binary" and binary.is_native(request.segments, request.headers, request.query):
+        return binary.content(stored, headers)
     return Answer(200, _body(stored, *shape(request.query)), headers)
 
 

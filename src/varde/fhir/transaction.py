@@ -24,7 +24,6 @@ from varde.fhir.links import Rewriting, add_name, in_query, local
 from varde.fhir.model import Stored, Written
 from varde.fhir.rendering import outcome_done
 from varde.fhir.store import Store, reaches_all
-from varde.fhir.validate import validate
 from varde.fhir.writing import ATTEMPTS, RETRIED, bucket_for, check_id, check_version
 
 _WRITES = frozenset({"DELETE", "POST", "PUT", "PATCH"})
@@ -48,6 +47,8 @@ class _Write:
     """What its condition named."""
     made: bool = False
     """Whether the id is the server's own."""
+    fresh: bool = False
+    """Whether it was made just now, so that nothing can be there."""
     expected: int | None = None
     """The version that it expects."""
 
@@ -155,7 +156,8 @@ class _Transaction:
 
     @staticmethod
     def _make(write: _Write) -> None:
-        write.identity, write.made = f"{write.kind}/{new_id(bucket_for(write.resource or {}))}", True
+        write.identity = f"{write.kind}/{new_id(bucket_for(write.resource or {}))}"
+        write.made = write.fresh = True
 
     async def _settle(self, writes: Sequence[_Write]) -> Rewriting:
         """Which resources the conditional writes mean. What is deleted is no match any more for what comes after."""
@@ -229,7 +231,8 @@ class _Transaction:
                     BadRequest.of("the same resource is written twice in one transaction", code="duplicate")
                 )
             touched.update(write.touched)
-        held = await self.store.hold(self.connection, sorted(touched))
+        fresh = {write.identity for write in writes if write.fresh}  # nobody else knows of them
+        held = await self.store.hold(self.connection, sorted(touched - fresh))
         for write in writes:
             for match in write.matches:
                 if match.reference in touched and held.get(match.reference) != match.version:
@@ -296,14 +299,17 @@ class _Transaction:
         plain = [write for write in writes if write.expected is None]
         for write in writes:
             with _pointing(write.entry):
-                validate(write.resource or {})
+                faults = await self.store.faults_of(write.resource or {}, self.connection)
+                if faults:
+                    raise Unprocessable(faults)
         if plain:
             # An id that a client chose may only be taken where none can be hidden; those the server made are new.
             free = {str(w.identity) for w in plain if w.made or reaches_all(self.gate, w.kind)}
+            fresh = {str(w.identity) for w in plain if w.fresh}
             with self._pointing_to_only(plain):
                 done = await self.store.write_many(
                     self.gate, [write.resource or {} for write in plain], connection=self.connection, checked=True,
-                    admitted=True, upsert=free,
+                    admitted=True, upsert=free, made=fresh,
                 )  # fmt: skip
             for write, one in zip(plain, done, strict=True):
                 self._answer(write, one)

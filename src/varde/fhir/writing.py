@@ -95,11 +95,13 @@ class Writing(Joining):
         checked: bool = False,
         admitted: bool = False,
         upsert: bool | Collection[str] = True,
+        made: Collection[str] = (),
     ) -> list[Written]:
         """Create, or where an id is given update, many resources in one statement, all or none.
 
         `checked` says that the caller validated them, `admitted` that it called `allow` for each; `upsert` as in
-        `update`, or the references ("Type/id") that may be new. Raises as `update` does.
+        `update`, or the references ("Type/id") that may be new; `made` those whose id the server made just now.
+        Raises as `update` does.
         """
         if not resources:
             return []
@@ -108,7 +110,9 @@ class Writing(Joining):
             body, parsed = read_resource(resource)
             if not admitted:
                 await self.allow(gate, Interaction.UPDATE, type_of(parsed))
-            items.append(Item(body, parsed, parsed.get("id")))
+            identifier = parsed.get("id")
+            new = bool(made) and f"{parsed['resourceType']}/{identifier}" in made
+            items.append(Item(body, parsed, identifier, new=new))
 
         async def work(own: Any) -> list[Written]:
             return await self._write(gate, own, items, Interaction.UPDATE, checked=checked, upsert=upsert)
