@@ -537,7 +537,8 @@ async def test_sorting_by_several_keys_and_paging_and_totals(store: Store, gate:
 
 async def test_an_appointment_of_two_patients_is_found_by_either(store: Store, gate: OpenGate) -> None:
     participants = [{"actor": {"reference": f"Patient/{p}"}, "status": "accepted"} for p in ("mother", "child")]
-    appointment = {"resourceType": "Appointment", "id": "a", "status": "booked", "participant": participants}
+    appointment = {"resourceType": "Appointment", "id": "a", "status": "booked", "participant": participants,
+                   "start": "2026-11-25T09:00:00Z", "end": "2026-11-25T09:30:00Z"}  # fmt: skip
     observation = {"resourceType": "Observation", "id": "o", "status": "final", "code": {"text": "x"},
                    "subject": {"reference": "Group/g"}, "performer": [{"reference": "Patient/mother"}]}  # fmt: skip
     await store.write_many(gate, [appointment, observation])
@@ -553,8 +554,15 @@ async def test_an_appointment_of_two_patients_is_found_by_either(store: Store, g
 
 
 async def test_includes_of_every_form(store: Store, gate: OpenGate) -> None:
-    chain = [{"resourceType": "Organization", "id": f"o{n}", **({"partOf": {"reference": f"Organization/o{n + 1}"}}
-                                                               if n < 3 else {})} for n in range(4)]  # fmt: skip
+    chain = [
+        {
+            "resourceType": "Organization",
+            "id": f"o{n}",
+            "name": f"O{n}",
+            **({"partOf": {"reference": f"Organization/o{n + 1}"}} if n < 3 else {}),
+        }
+        for n in range(4)
+    ]
     patient = {"resourceType": "Patient", "id": "p", "managingOrganization": {"reference": "Organization/o0"},
                "generalPractitioner": [{"reference": "Organization/o3"}, {"reference": "Practitioner/x"}]}  # fmt: skip
     doctor = {"resourceType": "Practitioner", "id": "x"}

@@ -88,7 +88,7 @@ async def test_nothing_twice_and_nothing_lost(
     steady = [_patient(drawn, f"{prefix}-k{n}") for n in range(20)]
     passing = [_patient(drawn, f"{prefix}-x{n}") for n in range(10)]
     await store.write_many(gate, [*steady, *passing])
-    await store.write_many(gate, [{"resourceType": "Organization", "id": f"o{n}"} for n in range(3)])
+    await store.write_many(gate, [{"resourceType": "Organization", "id": f"o{n}", "name": "O"} for n in range(3)])
     done = asyncio.Event()
 
     async def disturb() -> None:
