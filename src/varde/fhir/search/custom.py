@@ -11,8 +11,6 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from varde.clock import Clock
@@ -30,26 +28,28 @@ from varde.fhir.errors import Unprocessable
 from varde.fhir.model import ProjectedRow
 from varde.fhir.search import values
 from varde.fhir.search.paths import Element, Elements, Unreadable, paths_of
+from varde.fhir.structure import members
 
 PACE = 1.0
 """Seconds between two looks at whether the custom parameters changed."""
 _CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]{0,63}")
 _KINDS = ("number", "date", "string", "token", "reference", "quantity", "uri")
-_STRUCTURE = Path(values.__file__).parent.parent / "definitions" / "structure.json"
 
 
-@lru_cache(maxsize=1)
-def elements() -> Elements:
-    """Every element of R4, from the definitions that validation works by."""
-    loaded = json.loads(_STRUCTURE.read_text(encoding="utf-8"))["types"]
-    found = {
-        (holder, name.removesuffix("[x]")): Element(
-            one["max"] not in {"0", "1"}, tuple(one["types"]), name.endswith("[x]")
-        )
-        for holder, own in loaded.items()
-        for name, one in own.items()
-    }
-    return Elements(found, list(resource_types()))
+class _Known(Elements):
+    """Every element of R4, by the definitions that validation works by."""
+
+    def __init__(self) -> None:
+        super().__init__({}, list(resource_types()))
+
+    def step(self, types: tuple[str, ...], name: str) -> tuple[str, Element] | None:
+        """As Elements.step."""
+        for holder in types:
+            own = members(holder)
+            found = [member for member in own.values() if member.element == name]
+            if found:
+                return name, Element(found[0].repeats, tuple(one.type for one in found), name not in own)
+        return None
 
 
 def compiled(resource: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -71,9 +71,7 @@ def compiled(resource: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             raise _refused("a base is a resource type", "base")
         try:
             paths = [
-                path
-                for path in paths_of(elements(), expression, base)
-                if values.handler(kind, path["type"]) is not None
+                path for path in paths_of(_Known(), expression, base) if values.handler(kind, path["type"]) is not None
             ]
         except Unreadable as error:
             raise _refused(str(error), "expression") from None

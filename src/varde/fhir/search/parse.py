@@ -39,11 +39,13 @@ def parse(resource_type: str | None, query: str | Sequence[tuple[str, str]], *, 
     pairs = parse_qsl(query, keep_blank_values=True) if isinstance(query, str) else query
     search = Search(resource_type)
     for name, text in pairs:
-        _check_text(name, text)
-        base, _, modifier = name.partition(":")
-        if base == "_type":  # decides which parameters there are
-            shape(search, base, modifier, text)
+        if name.startswith("_type"):  # decides which parameters there are
+            base, _, modifier = name.partition(":")
+            if base == "_type":
+                shape(search, base, modifier, text)
+    types = tuple(search.type_names)
     for name, text in pairs:
+        _check_text(name, text)
         base, _, modifier = name.partition(":")
         if base == "_type":
             continue
@@ -51,7 +53,7 @@ def parse(resource_type: str | None, query: str | Sequence[tuple[str, str]], *, 
             if base in RESULT:
                 shape(search, base, modifier, text)
             elif text:  # an empty value is as if it were not asked (R4 3.1.1.4)
-                _place(search, condition(tuple(search.type_names), name, text))
+                _place(search, condition(types, name, text))
         except BadRequest as error:
             if not lenient or base in RESULT or not any(issue.code == "not-supported" for issue in error.issues):
                 raise
@@ -63,11 +65,12 @@ def parse(resource_type: str | None, query: str | Sequence[tuple[str, str]], *, 
 
 
 def _check_text(name: str, text: str) -> None:
-    try:
-        text.encode()
-        name.encode()
-    except UnicodeEncodeError:
-        raise BadRequest.of("a parameter is not valid UTF-8") from None
+    if not (text.isascii() and name.isascii()):
+        try:
+            text.encode()
+            name.encode()
+        except UnicodeEncodeError:
+            raise BadRequest.of("a parameter is not valid UTF-8") from None
     if "\x00" in text or "\x00" in name:
         raise BadRequest.of("a parameter contains the character U+0000")
 
