@@ -40,6 +40,9 @@ class _Filler:
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
         return "true"
 
+    def admits(self, interaction: Interaction, resource_type: str, content: object) -> bool:
+        return True
+
     async def record(self, disclosure: Disclosure, connection: object | None) -> None:
         """Nothing is disclosed."""
 

@@ -47,6 +47,7 @@ def _example(kind: str) -> dict[str, Any]:
         return {"resourceType": kind, **BARE[kind]}
     for file in sorted(EXAMPLES.glob(f"{kind}-*.json")):
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        found.pop("text", None)  # what is there to be read by people is not always valid there
         if found.get("resourceType") == kind and not faults_of(found):
             return found
     raise AssertionError(kind)
@@ -203,7 +204,8 @@ async def test_the_whole_house_routes_what_it_declares(demo: DemoServer) -> None
         places = [("", {o["name"] for o in rest["operation"]})]
         places += [(f"/{r['type']}", {o["name"] for o in r.get("operation", ())}) for r in rest["resource"]]
         every = {name for _, names in places for name in names}
-        for place, names in places:
+        # One type of each kind: those that declare the same operations are routed by the same lines.
+        for names, place in {frozenset(names): place for place, names in reversed(places)}.items():
             for name in sorted(every):
                 # Asked with a method that none takes, so that nothing is done: what is routed says so by a 405.
                 levels = (place, f"{place}/x") if place else (place,)

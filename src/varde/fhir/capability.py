@@ -137,7 +137,7 @@ def _resource(name: str, operations: Operations) -> dict[str, Any]:
 
 
 def _parameter(parameter: SearchParameter) -> dict[str, str]:
-    return {"name": parameter.code, "definition": parameter.url, "type": parameter.kind}
+    return {"name": parameter.code, "definition": parameter.url, "type": parameter.declared}
 
 
 def _everywhere() -> list[SearchParameter]:

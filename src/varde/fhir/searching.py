@@ -9,6 +9,7 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.db import Database
+from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, logging_gate
 from varde.fhir.gathering import Gathering
 from varde.fhir.including import included
@@ -76,7 +77,9 @@ class Searching(Reading):
         async with self.reading(connection) as own:
             if any(asks_terms(question) for question in search.conditions):
                 search.conditions = [await resolved(q, self.terminology, own, gate) for q in search.conditions]
-            if search.contained != "false" and compartment is None:
+            if search.contained != "false":
+                if compartment is not None:
+                    raise BadRequest.of("contained resources are not searched in a compartment", code="not-supported")
                 page = await self._contained(own, gate, search)
             else:
                 page = await self._matches(own, gate, search, compartment)

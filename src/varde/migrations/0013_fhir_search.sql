@@ -23,7 +23,6 @@ create table resource_contained (
     container bigint not null,
     bucket smallint not null,
     type smallint not null,
-    indexed integer not null, -- as resource.indexed, of its own type
     id text collate "C" not null,
     primary key (rid)
 );

@@ -225,7 +225,7 @@ def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str, pat
     else:
         column = "s.high" if kind == "date" and sort.descending else _SORT_COLUMN[kind]
         key = parameters.add(sort.parameter.key)
-        scope = f" and s.patient = {patient}" if patient else ""
+        scope = f" and s.patient = {patient} and s.patient <> s.rid" if patient else ""
         value = f"{alias}.value"
         join = (
             f" left join (select s.rid, {edge}({column}) as value from {TABLES[kind]} s"
