@@ -60,6 +60,7 @@ bench: setup
 	$(BIN)/python bench/work.py
 	$(BIN)/python bench/letters_batch.py --letters 10000
 	$(BIN)/python bench/smart.py
+	$(BIN)/python bench/bulk.py
 	$(BIN)/python bench/fhir.py
 
 lock: setup

@@ -249,11 +249,15 @@ async def _measure(
     os.environ |= {"VARDE_DATABASE_URL": server.url("bulk"), "VARDE_DATA": str(folder.parent / "data")}
     house = build(Settings(), process="bench")
     bulks = Bulks(house)
+    # The lanes are started by a first, small import: what starting them costs is no part of the rate.
+    small = folder.parent / "small.ndjson"
+    small.write_bytes(b'{"resourceType":"Basic","id":"first","code":{"text":"x"}}')
+    await _drain(house, bulks, "import", await _import(house, [small]))
     bulk = await _import(house, files)
     processor = Processor(postmaster)
     await _drain(house, bulks, "import", bulk)
-    await bulks.stop()
     told.append(processor.told("$import", resources))
+    await bulks.stop()
     bulk = await _export(house)
     processor = Processor(postmaster)
     await _drain(house, bulks, "export", bulk)

@@ -142,8 +142,9 @@ def bare(postgres: EmbeddedPostgres, chosen: argparse.Namespace) -> dict[str, fl
     same rows read and written, and the same record of the access log. By step; empty where pgbench is missing."""
     scripts = Path(__file__).parent / "sql"
     url = postgres.url(DATABASE)
-    prepare = ["psql", url, "-v", "ON_ERROR_STOP=1", "-qf", str(scripts / "prepare.psql")]
-    subprocess.run(prepare, check=True, capture_output=True)
+    subprocess.run(
+        ["psql", url, "-v", "ON_ERROR_STOP=1", "-qf", str(scripts / "prepare.psql")], check=True, capture_output=True
+    )
     found = {}
     for step in MEDPLUM:
         script = scripts / f"{step.lower().replace(' ', '-')}.sql"

@@ -1,7 +1,7 @@
 """Measures subscriptions: `.venv/bin/python bench/subscriptions.py` on an embedded PostgreSQL of its own.
 
-What a write costs with 0, 1 and 100 subscriptions; how fast events are delivered; how long it takes from the answer to
-a write until the subscriber has it. The worker is a process of its own; writer, subscriber and PostgreSQL share its cores.
+What a write costs with 0, 1 and 100 subscriptions; how fast events are delivered; how long it takes from the answer
+to a write until the subscriber has it. The worker is a process of its own; all of them share the machine's cores.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -25,12 +25,20 @@ from varde.embedded import EmbeddedPostgres
 from varde.fhir.subscriptions.topics import CANONICAL
 from varde.settings import Settings
 from varde.trust import grounds
-from varde.trust.smart import parse_scopes
+from varde.trust.smart.grant import parse_scopes
 from varde.working import work
 
 _IG = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 ROUNDS = 400
 EVENTS = 5000
+
+
+async def until(ask: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until the answer is yes."""
+    for _ in range(100_000):
+        if await ask():
+            return
+        await asyncio.sleep(0.01)
 
 
 class Subscriber:
@@ -54,6 +62,14 @@ class Subscriber:
                         self.came[(of, int(one["part"][0]["valueString"]))] = at
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
                 await writer.drain()
+
+    async def has(self, number: int) -> None:
+        """Wait until so many events have come."""
+
+        async def come() -> bool:
+            return len(self.came) >= number
+
+        await until(come)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -79,7 +95,8 @@ def wish(endpoint: str, filters: str | None = None) -> dict[str, Any]:
 
 def observation(identifier: str, patient: str = "p1") -> dict[str, Any]:
     return {
-        "resourceType": "Observation", "id": identifier, "status": "final", "subject": {"reference": f"Patient/{patient}"},
+        "resourceType": "Observation", "id": identifier, "status": "final",
+        "subject": {"reference": f"Patient/{patient}"},
         "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]}, "effectiveDateTime": "2026-11-01",
         "valueQuantity": {"value": 13.5, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"},
     }  # fmt: skip
@@ -100,13 +117,13 @@ class Bench:
     async def subscribe(self, *wishes: dict[str, Any], active: bool = True) -> None:
         for one in wishes:
             self.made.append((await self.store.create(self.client, orjson.dumps(one))).stored.id)
-        while active and await self._waiting():
-            await asyncio.sleep(0.05)
+        if active:
+            await until(self._all_active)
         await asyncio.sleep(1.1)
 
-    async def _waiting(self) -> int:
+    async def _all_active(self) -> bool:
         async with self.house.platform.database.connection() as connection:
-            return int(await connection.fetchval("select count(*) from subscription where status = 'requested'"))
+            return not await connection.fetchval("select count(*) from subscription where status = 'requested'")
 
     async def forget(self) -> None:
         for one in self.made:
@@ -158,12 +175,10 @@ async def rates(bench: Bench, subscriber: Subscriber) -> None:
             some = [observation(f"r{many}-{n}") for n in range(start, min(start + 100, number))]
             await bench.store.write_many(bench.own, some)
         wrote = perf_counter() - began
-        while len(subscriber.came) < number * many:
-            await asyncio.sleep(0.01)
+        await subscriber.has(number * many)
         took = perf_counter() - began
-        print(
-            f"deliver {number * many} events to {many} subscriber(s): {number * many / took:,.0f}/s (written in {wrote:.1f} s)"
-        )
+        rate = number * many / took
+        print(f"deliver {number * many} events to {many} subscriber(s): {rate:,.0f}/s (written in {wrote:.1f} s)")
         await bench.forget()
 
 
@@ -177,8 +192,7 @@ async def latency(bench: Bench, subscriber: Subscriber) -> None:
             await bench.store.update(bench.own, "Observation", f"b{bench.number}", observation(f"b{bench.number}"))
             wrote.append(perf_counter())
             await asyncio.sleep(1 / rate)
-        while len(subscriber.came) < len(wrote):
-            await asyncio.sleep(0.01)
+        await subscriber.has(len(wrote))
         came = [at for (_, _), at in sorted(subscriber.came.items(), key=lambda item: item[0][1])]
         waits = sorted((at - began) * 1000 for began, at in zip(wrote, came, strict=True))
         print(

@@ -138,6 +138,7 @@ async def test_health_and_metrics_tell_of_the_house_and_of_nobody(demo: DemoServ
     async with demo.client() as client:
         assert (await client.get("/health/live")).json() == {"live": True}
         ready = (await client.get("/health/ready")).json()
+        assert isinstance(ready.pop("being_indexed"), list)
         assert ready == {"ready": True, "database": True, "migrations": True, "worker": True}
         ingrid = demo.person("Ingrid Solberg")
         await client.get(f"/fhir/Patient/{ingrid['id']}", headers=demo.headers("--person", ingrid["fnr"]))

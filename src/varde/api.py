@@ -12,6 +12,9 @@ from varde.fhir.operations import Operation
 from varde.fhir.terminology.operations import TERMINOLOGY
 from varde.trust.persons import DNR, FNR
 
+INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
+"""Canonical urls of the statements of others that the API lives up to."""
+
 
 def operations(house: House) -> list[Operation]:
     """Every operation beside those that the store has by itself (`fhir.interactions.OWN`)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from varde import edges, subscribing
+from varde import edges, indexing, subscribing
 from varde.clock import Clock, MovableClock, SystemClock
 from varde.db import Database
 from varde.edges import subscribers
@@ -106,6 +106,7 @@ class House:
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
+            *indexing.handlers(self.platform.store),
         ]
 
 

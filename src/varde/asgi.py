@@ -18,12 +18,12 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute
 
-from varde.api import operations
+from varde.api import INSTANTIATES, operations
 from varde.app import House, build
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.edges.subscribers.sockets import PATH as SOCKETS
-from varde.fhir.capability import capability_statement
+from varde.fhir.capability import Statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
 from varde.fhir.proxy import Proxied
@@ -113,13 +113,12 @@ class Varde:
             house.platform.store,
             Authenticator(house.platform.access, self._tokens, smart.tokens),
             f"{base}/fhir",
-            _always(
-                capability_statement(
-                    f"{base}/fhir",
-                    house.platform.clock.now().date().isoformat(),
-                    offered,
-                    oauth_uris=smart.addresses.oauth_uris(),
-                )
+            Statement(
+                f"{base}/fhir",
+                house.platform.clock.now().date().isoformat(),
+                offered,
+                INSTANTIATES,
+                smart.addresses.oauth_uris(),
             ),
             smart.addresses.smart,
             offered,

@@ -16,6 +16,7 @@ from varde.client_cli import client
 from varde.embedded import EmbeddedPostgres
 from varde.journey_cli import commands as journey
 from varde.load_cli import load
+from varde.reindex_cli import reindex
 from varde.settings import Settings, settings
 
 main = typer.Typer(name="varde", no_args_is_help=True, add_completion=False)
@@ -23,6 +24,7 @@ main.add_typer(audit)
 main.add_typer(client)
 main.add_typer(journey)
 main.command()(load)
+main.command()(reindex)
 
 DataFolder = Annotated[Path | None, typer.Option("--data", help="Folder of the demo (VARDE_DATA).")]
 DEMO_PATIENTS = 2000

@@ -10,6 +10,7 @@ import orjson
 
 from varde.app import House
 from varde.db import migrations
+from varde.indexing import stale_types
 from varde.observe import exposition
 from varde.services.improvement import alarms
 from varde.work import presence, summary
@@ -34,7 +35,9 @@ class Health:
         elif scope["path"] == "/health/ready":
             parts = await self.parts()
             ready = all(parts.values())
-            body = orjson.dumps({"ready": ready, **parts})
+            stale = await self._stale() if parts["migrations"] else []
+            # Told, but no reason to send nobody here: all else is answered as ever.
+            body = orjson.dumps({"ready": ready, **parts, "being_indexed": stale})
             await _send(send, 200 if ready else 503, body, "application/json")
         else:
             await _send(send, 200, exposition(await self._gauges()), "text/plain; version=0.0.4; charset=utf-8")
@@ -53,6 +56,13 @@ class Health:
             "worker": working > 0,
         }
 
+    async def _stale(self) -> list[str]:
+        """The types whose search values are being made anew."""
+        try:
+            return await stale_types(self._platform.store)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return []
+
     async def _gauges(self) -> Mapping[str, tuple[str, Mapping[Labels, float]]]:
         """Jobs, outbox and journeys as they stand in the database: the same from whichever process is asked."""
         try:
@@ -61,12 +71,17 @@ class Health:
                 edges = await summary.edges(connection)
                 working = await presence.count(connection)
                 passed, age = await alarms.gauges(self._platform, connection)
+            stale = await stale_types(self._platform.store)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return {"varde_database_up": ("Whether the database answers", {(): 0.0})}
         states = ("waiting", "sent", "received", "failed", "unknown")
         return {
             "varde_database_up": ("Whether the database answers", {(): 1.0}),
             "varde_workers": ("Worker processes alive", {(): float(working)}),
+            "varde_search_stale_types": (
+                "Resource types whose search values are being made anew",
+                {(): float(len(stale))},
+            ),
             "varde_journey_passed": (
                 "Whether a journey's last run passed (IMP-05)",
                 {(("journey", name),): float(well) for name, well in passed.items()},

@@ -28,6 +28,7 @@ def kept(gate: Gate) -> dict[str, Any]:
     scope = _scope(gate)
     actor = scope.actor
     found: dict[str, Any] = {"kind": actor.kind.value, "key": actor.key, "purpose": scope.purpose}
+    found["through"] = scope.through
     if actor.kind is ActorKind.SYSTEM:
         found |= {"ground": scope.ground.key, "types": _list(scope.types), "write": _list(scope.write_types)}
     elif actor.kind is ActorKind.STAFF:
@@ -45,16 +46,18 @@ async def again(access: Access, found: Mapping[str, Any]) -> Scope:
     if found.get("grant") is not None:
         grant = Grant.from_json(found["grant"])
     kind = ActorKind(found["kind"])
+    through = found.get("through", "Varde")
     if kind is ActorKind.SYSTEM:
-        return access.for_system(
+        scope = access.for_system(
             found["key"], GROUNDS[found["ground"]], purpose=found["purpose"], types=_types(found["types"]),
             write_types=_types(found["write"]), grant=grant,
         )  # fmt: skip
+        return replace(scope, through=through)
     if kind is ActorKind.STAFF:
         scope, _ = await access.for_staff(found["key"], found["unit"], found["purpose"])
     else:
         scope, _, _ = await access.act_for(found["key"], found["patient"])
-    return replace(scope, grant=grant) if grant is not None else scope
+    return replace(scope, grant=grant, through=through)
 
 
 def _scope(gate: Gate) -> Scope:

@@ -20,7 +20,8 @@ from varde.fhir.subscriptions.projection import Subscribing
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.oidc import load_key
-from varde.trust.subscribers import Subscribers, owner_of
+from varde.trust.smart.clients import Clients
+from varde.trust.subscribers import Subscribers, owner_of, registered_with
 
 JWKS = ".well-known/jwks.json"
 """Below the API's base: the key that notifications are signed with."""
@@ -50,7 +51,8 @@ class Subscriptions:
         self._database = database
         self._access = access
         self._base = f"{settings.base}/fhir"
-        self._subscribers = Subscribers(access, demo=settings.demo)
+        registered = registered_with(access, Clients(database, clock))
+        self._subscribers = Subscribers(access, registered, demo=settings.demo)
 
     def delivery(self) -> Delivery:
         """Handlers and receiver of a worker."""

@@ -21,6 +21,7 @@ from varde.fhir.definitions import resource_types, search_parameters
 from varde.fhir.errors import BadRequest, Conflict, FhirError, Unprocessable
 from varde.fhir.gate import Gate
 from varde.fhir.patch import PatchKind, apply_patch
+from varde.fhir.proxy import Proxied
 from varde.fhir.rest import FhirApplication
 from varde.fhir.search.dates import date_range
 from varde.fhir.search.extract import extract
@@ -59,7 +60,11 @@ MODIFIERS = [
     ":below",
     ":Patient",
     ":in",
+    ":not-in",
     ".name",
+    "._has:Observation:patient:code",
+    ":Patient._list",
+    "._filter",
     ":Patient.birthdate",
     ":iterate",
     ".identifier",
@@ -76,6 +81,17 @@ RESULTS = [
     "_type",
     "_list",
     "_contained",
+    "_containedType",
+    "_text",
+    "_content",
+    "_filter",
+    "_query",
+    "_summary:x",
+    "near",
+    "age",
+    "_include:iterate",
+    "_has:Observation:patient:value-quantity",
+    "_has:QuestionnaireResponse:questionnaire:_filter",
     "_has:Observation:patient:code",
     "_has:Observation:patient:_has:Provenance:target:agent",
 ]
@@ -123,6 +139,25 @@ VALUES = st.one_of(
             "å" * 3000,
             "9" * 400,
             "\U0010ffff",
+            "name eq x",
+            'name co "a b" and (birthdate gt 1980 or not (gender eq male))',
+            "general-practitioner[name eq x].name sw y",
+            "code-value-quantity[code eq a].value-quantity gt 5",
+            "_has:Observation:patient:code eq x",
+            "69.6|18.9|5|km",
+            "-90|180|1e9|m",
+            '(a OR b) AND NOT "c d"',
+            "5|http://unitsofmeasure.org|mg/(24.h)",
+            "5e300|http://unitsofmeasure.org|Ym30",
+            "http://vs|1",
+            "-W10",
+            "-bnVsbA",
+            "http://[",
+            "Patient/1/_history/2",
+            "#x",
+            "true,both",
+            "both",
+            "contained",
             "0",
             "1000000",
             "-1",
@@ -231,8 +266,15 @@ PATHS = st.sampled_from(
         "Patient.active",
         "name",
         "Patient.id",
+        "Patient.name.where(family = 'c' and given.exists()).given.first()",
+        "Patient.name.where((family != 'c') or given = 1)",
+        "Patient.extension('x').value",
+        "(Patient.deceased as boolean)",
+        "Patient.deceased.ofType(dateTime)",
+        "Patient.birthDate.extension",
+        "Patient.name.last().family.extension[0].value",
     ]
-)
+) | st.text(st.sampled_from("Patient.name[0]()'=and \\`$this where"), max_size=30)
 
 
 @st.composite
@@ -302,7 +344,10 @@ def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
         async def authenticate(headers: Mapping[str, str], method: str, path: str) -> Gate:
             return OpenGate()
 
-        application = FhirApplication(store, authenticate, "http://test/fhir", dict, dict)
+        application = FhirApplication(
+            store, authenticate, "http://test/fhir", dict, dict, origins=["http://a"],
+            proxied=Proxied("http://test/fhir"),
+        )  # fmt: skip
         return httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://test"), database  # type: ignore[arg-type]
 
     client, database = loop.run_until_complete(prepare())
@@ -316,9 +361,15 @@ def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
             "1",
             "$validate",
             "_search",
+            "$meta",
+            "$meta-add",
+            "$meta-delete",
+            "Encounter",
+            "metadata",
             "*",
             "Nothing",
             ".",
+            "",
             "a" * 65,
             "\x00",
             "å",
@@ -328,6 +379,7 @@ def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
     queries = st.lists(st.tuples(st.sampled_from(NAMES + RESULTS), st.sampled_from(MODIFIERS), VALUES), max_size=3)
     bodies = st.one_of(
         JSON_VALUES,
+        st.binary(max_size=30),
         st.builds(
             lambda made, kind: {**made, "resourceType": kind},
             st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3),
@@ -355,16 +407,35 @@ def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
                             "$x",
                             "Patient/$validate",
                             "?_type=Patient",
+                            "Patient/p/$meta-add",
+                            "Patient/_search?name=x",
+                            "Encounter/e/Observation",
+                            "Patient/p/*?_elements=x",
+                            "http://test/fhir/Patient/p",
+                            "Patient?identifier=urn:uuid:1",
+                            "%ff",
+                            "Patient/%00",
+                            "_history?_since=2020&_list=x",
                         ]
                     ),
                     st.just({"resourceType": "Patient", "id": "p"})
                     | st.just({"resourceType": "Patient"})
+                    | st.builds(
+                        lambda reference: {
+                            "resourceType": "Basic",
+                            "code": {"text": "x"},
+                            "subject": {"reference": reference},
+                            "text": {"status": "generated", "div": '<div href="urn:uuid:1">x</div>'},
+                        },
+                        st.sampled_from(["urn:uuid:1", "Patient?identifier=x", "Patient?", "urn:uuid:1#x"]) | VALUES,
+                    )
                     | JSON_VALUES
                     | st.just({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": "W10="}),
                     st.fixed_dictionaries(
                         {},
                         optional={
                             "ifMatch": st.just('W/"1"') | st.text(max_size=4),
+                            "ifNoneMatch": st.sampled_from(["*", 'W/"1"', "x"]),
                             "ifNoneExist": st.sampled_from(["identifier=x", "", "_id=p", "z"]),
                         },
                     ),
@@ -385,13 +456,19 @@ def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
         ]
     )
     extra = st.dictionaries(
-        st.sampled_from(["if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "accept"]),
-        st.sampled_from(['W/"1"', "*", "identifier=x", "Mon, 01 Jan 0001 00:00:00 GMT", "return=minimal", "x", ""]),
-        max_size=2,
-    )
+        st.sampled_from(["if-match", "if-none-match", "if-none-exist", "if-modified-since", "prefer", "accept",
+                         "content-type", "origin", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"]),
+        st.sampled_from(['W/"1"', "*", "identifier=x", "Mon, 01 Jan 0001 00:00:00 GMT", "return=minimal", "x", "",
+                         "application/fhir+json;q=x", ";;,=", '"', "W/", 'W/"99999999999999999999"', "http://a:b:c",
+                         "return=representation; handling=lenient", "application/json; charset=x; fhirVersion=4.0"])
+        | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12),
+        max_size=3,
+    )  # fmt: skip
+    fixed = ["_format", "_pretty", "_since", "_at", "mode", "_summary", "_elements", "_list", "_count", "_page"]
+    queries |= st.lists(st.tuples(st.sampled_from(fixed), st.just(""), VALUES), max_size=3)
 
     @given(
-        st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "BREW"]),
+        st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "BREW", "OPTIONS"]),
         st.lists(segments, max_size=4),
         queries,
         bodies,
@@ -402,9 +479,13 @@ def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
     def ask(method: str, path: list[str], query: Any, body: Any, kind: str, headers: dict[str, str]) -> None:
         url = "/" + "/".join(quote(part, safe="$*") for part in path)
         asked = "&".join(f"{quote(n + m, safe=':')}={quote(v, safe='')}" for n, m, v in query)
-        content = b"" if method in {"GET", "HEAD", "DELETE"} else json.dumps(body).encode()
+        content = b"" if method in {"GET", "HEAD", "DELETE"} else body
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
         answer = loop.run_until_complete(
-            client.request(method, f"{url}?{asked}", content=content, headers={"content-type": kind, **headers})
+            client.request(
+                method, f"{url}?{asked}", content=content, headers=[("content-type", kind), *headers.items()]
+            )
         )
         assert answer.status_code < 500, (method, url, asked, body, answer.text)
         if answer.status_code >= 400 and method != "HEAD":

@@ -70,7 +70,7 @@ WORLD: list[dict[str, Any]] = [
      "dosageInstruction": [{"text": "1 tablett daglig"}], "requester": {"reference": "Practitioner/doctor"}},
     {"resourceType": "Immunization", "id": "shot", "status": "completed", "patient": A,
      "vaccineCode": concept("http://www.whocc.no/atc", "J07BB02", "Influensa"), "occurrenceDateTime": "2025-10-01"},
-    {"resourceType": "Appointment", "id": "both", "status": "booked", "participant": [
+    {"resourceType": "Appointment", "id": "both", "status": "proposed", "participant": [
         {"actor": {"reference": "Patient/b"}, "status": "accepted"}, {"actor": A, "status": "accepted"}]},
 ]  # fmt: skip
 OF_A = {

@@ -451,3 +451,41 @@ async def test_labels_by_operation(client: httpx.AsyncClient) -> None:
     _refused(await client.post(f"{address}/$meta-add", json={"resourceType": "Parameters"}), 400)
     _refused(await client.post("/Patient/none/$meta-add", json=given(tag=[tag])), 404)
     _refused(await client.post("/Patient/$meta-add", json=given(tag=[tag])), 404)
+
+
+async def test_a_binary_goes_in_and_out_as_what_it_is(client: httpx.AsyncClient) -> None:
+    pdf = b"%PDF-1.7 \x00\xff"
+    kind = {"content-type": "application/pdf", "x-security-context": "Patient/p"}
+    made = await client.post("/Binary", content=pdf, headers=kind)
+    assert made.status_code == 201, made.text
+    resource = made.json()
+    assert resource["contentType"] == "application/pdf" and resource["securityContext"]["reference"] == "Patient/p"
+    address = f"/Binary/{resource['id']}"
+    for accept in ("*/*", "application/pdf", "image/png"):
+        for path in (address, f"{address}/_history/1"):
+            read = await client.get(path, headers={"accept": accept})
+            assert read.content == pdf and read.headers["content-type"] == "application/pdf"
+            assert read.headers["etag"] == 'W/"1"' and "sandbox" in read.headers["content-security-policy"]
+    for accept in ("application/fhir+json", "application/json", "application/fhir+json, */*;q=0.1"):
+        assert (await client.get(address, headers={"accept": accept})).json() == resource
+    assert (await client.get(f"{address}?_format=json")).json() == resource
+    _refused(await client.get(address, headers={"accept": "application/fhir+xml"}), 406)
+    changed = await client.put(address, content=b"text", headers={"content-type": "text/plain"})
+    assert changed.status_code == 200 and changed.json()["meta"]["versionId"] == "2"
+    assert (await client.get(address)).text == "text"
+    again = await client.put(address, json=resource, headers={"content-type": "application/json"})
+    assert again.status_code == 200 and (await client.get(address)).content == pdf
+    raw = await client.post("/Binary", content=b"[1]", headers={"content-type": "application/json"})
+    assert (await client.get(f"/Binary/{raw.json()['id']}")).content == b"[1]"
+    batch = {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": address}}]}
+    told = (await client.post("/", json=batch)).json()["entry"][0]
+    assert told["resource"]["contentType"] == "application/pdf"
+    _refused(await client.get("/Binary/none"), 404)
+    listed = (await client.get("/Binary")).json()
+    assert listed["resourceType"] == "Bundle"
+
+
+async def test_a_request_keeps_its_mark(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/Patient", headers={"x-request-id": "a-1"})
+    assert answer.headers["x-request-id"] == "a-1"
+    assert "x-request-id" not in (await client.get("/Patient", headers={"x-request-id": "x" * 200})).headers

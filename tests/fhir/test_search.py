@@ -418,6 +418,79 @@ async def test_search_finds_what_a_scan_finds(store: Store, gate: OpenGate) -> N
     assert empty < 350  # most questions find something, or the test would prove little
 
 
+Tree = tuple[str, Any, Any]
+"""("and" | "or", tree, tree), ("not", tree, None), or a leaf: ("leaf", its text, the same as (name, value))."""
+
+
+def _leaf_of_patient() -> Tree:
+    word, date = _word().replace('"', ""), DRAWN.choice(DATES)
+    compare = DRAWN.choice(["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"])
+    return DRAWN.choice([
+        ("leaf", f'family co "{word}"', ("family:contains", word)),
+        ("leaf", f'given sw "{word}"', ("given", word)),
+        ("leaf", f"birthdate {compare} {date}", ("birthdate", compare + date)),
+        ("leaf", "gender eq male", ("gender", "male")),
+        ("leaf", "identifier eq urn:s:1|1", ("identifier", "urn:s:1|1")),
+        ("leaf", "name pr true", ("name:missing", "false")),
+        ("leaf", "_id eq p3", ("_id", "p3")),
+    ])  # fmt: skip
+
+
+def _leaf_of_observation() -> Tree:
+    compare = DRAWN.choice(["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"])
+    number, date, inner = DRAWN.choice(["5", "5.4", "-3"]), DRAWN.choice(DATES), _leaf_of_patient()
+    return DRAWN.choice([
+        ("leaf", f"value-quantity {compare} {number}", ("value-quantity", compare + number)),
+        ("leaf", f"date {compare} {date}", ("date", compare + date)),
+        ("leaf", "status eq final", ("status", "final")),
+        ("leaf", "code eq urn:s:1|a", ("code", "urn:s:1|a")),
+        ("leaf", "has-member.status eq amended", ("has-member:Observation.status", "amended")),
+        ("leaf", "_has:Observation:has-member:status eq final", ("_has:Observation:has-member:status", "final")),
+        ("leaf", f"subject:Patient.{inner[1]}", (f"subject:Patient.{inner[2][0]}", inner[2][1])),
+        ("leaf", "subject pr false", ("subject:missing", "true")),
+    ])  # fmt: skip
+
+
+def _tree(leaf: Callable[[], Tree], depth: int = 0) -> Tree:
+    if depth > 2 or DRAWN.random() < 0.3:
+        return leaf()
+    kind = DRAWN.choice(["and", "or", "not"])
+    return kind, _tree(leaf, depth + 1), None if kind == "not" else _tree(leaf, depth + 1)
+
+
+def _written(tree: Tree) -> str:
+    kind, left, right = tree
+    if kind == "leaf":
+        return str(left)
+    return f"not ({_written(left)})" if kind == "not" else f"({_written(left)} {kind} {_written(right)})"
+
+
+def _holds(scan: Scan, resource: Resource, tree: Tree) -> bool:
+    kind, left, right = tree
+    if kind == "leaf":
+        return scan.meets(resource, *right)
+    if kind == "not":
+        return not _holds(scan, resource, left)
+    one, other = _holds(scan, resource, left), _holds(scan, resource, right)
+    return (one and other) if kind == "and" else (one or other)
+
+
+@pytest.mark.slow
+async def test_filters_find_what_a_scan_finds(store: Store, gate: OpenGate) -> None:
+    resources = _resources()
+    await store.write_many(gate, resources)
+    scan = Scan(resources)
+    found = 0
+    for number in range(160):
+        kind, leaf = [("Patient", _leaf_of_patient), ("Observation", _leaf_of_observation)][number % 2]
+        tree = _tree(leaf)
+        page = await store.search(gate, kind, [("_filter", _written(tree)), ("_count", "1000")])
+        expected = {r["id"] for r in resources if r["resourceType"] == kind and _holds(scan, r, tree)}
+        assert {m.id for m in page.matches} == expected, _written(tree)
+        found += bool(expected)
+    assert found > 80
+
+
 SORTS: dict[str, Callable[[Resource], Any]] = {
     "_id": lambda r: r["id"],
     "status": lambda r: r["status"],

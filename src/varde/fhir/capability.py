@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from varde import __version__
 from varde.fhir.compartments import compartments
 from varde.fhir.conditional import MAXIMUM_DELETED
-from varde.fhir.definitions import SearchParameter, resource_types, search_parameters
+from varde.fhir.definitions import SearchParameter, kept, resource_types, search_parameters
 from varde.fhir.interactions import OWN
 from varde.fhir.negotiation import FHIR_JSON, PATCH_TYPES
 from varde.fhir.operations import Operation, Operations
@@ -41,6 +40,24 @@ _SECURITY = {
 
 
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+
+
+class Statement:
+    """The CapabilityStatement of a running server: made once, and anew when custom search parameters come or go."""
+
+    def __init__(
+        self,
+        base: str,
+        date: str,
+        operations: Sequence[Operation] = (),
+        instantiates: Sequence[str] = (),
+        oauth_uris: Mapping[str, str] | None = None,
+    ) -> None:
+        self._made = kept(lambda: capability_statement(base, date, operations, instantiates, oauth_uris))
+
+    def __call__(self) -> dict[str, Any]:
+        """The document."""
+        return self._made()
 
 
 def capability_statement(
@@ -111,7 +128,7 @@ def _resource(name: str, operations: Operations) -> dict[str, Any]:
         "referencePolicy": ["literal", "logical"],
         "searchInclude": ["*", *_includes(name)],
         "searchRevInclude": list(_reverse_includes().get(name, ())),
-        "searchParam": [_parameter(p) for p in search_parameters(name).values()],
+        "searchParam": [_parameter(p) for p in search_parameters(name).values() if p.ready],
         "operation": operations.declared(name),
     }
     if name == "Subscription" and any(one["name"] == "topics" for one in declared["operation"]):
@@ -120,26 +137,26 @@ def _resource(name: str, operations: Operations) -> dict[str, Any]:
 
 
 def _parameter(parameter: SearchParameter) -> dict[str, str]:
-    return {"name": parameter.code, "definition": parameter.url, "type": parameter.kind}
+    return {"name": parameter.code, "definition": parameter.url, "type": parameter.declared}
 
 
 def _everywhere() -> list[SearchParameter]:
     """Parameters that every type has: those that a search over all types takes."""
     first, *others = (search_parameters(name) for name in resource_types())
-    return [p for code, p in first.items() if code.startswith("_") and all(code in other for other in others)]
+    return [p for code, p in first.items() if code[:1] == "_" and p.ready and all(code in other for other in others)]
 
 
 def _includes(name: str) -> list[str]:
-    return [f"{name}:{code}" for code, p in search_parameters(name).items() if p.kind == "reference"]
+    return [f"{name}:{code}" for code, p in search_parameters(name).items() if p.kind == "reference" and p.ready]
 
 
-@cache
+@kept
 def _reverse_includes() -> dict[str, tuple[str, ...]]:
     """What may be included with a type because it refers to it."""
     found: dict[str, list[str]] = {}
     for name in resource_types():
         for code, parameter in search_parameters(name).items():
-            if parameter.kind == "reference":
+            if parameter.kind == "reference" and parameter.ready:
                 for target in parameter.targets or resource_types():
                     found.setdefault(target, []).append(f"{name}:{code}")
     return {target: tuple(sorted(which)) for target, which in found.items()}

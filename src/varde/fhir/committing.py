@@ -15,13 +15,12 @@ import orjson
 
 from varde.fhir import splice
 from varde.fhir.definitions import type_name, type_number
-from varde.fhir.errors import BadRequest, Forbidden, NotFound, Overtaken, PreconditionFailed
+from varde.fhir.errors import BadRequest, Forbidden, NotFound, Overtaken, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters, logging_gate
 from varde.fhir.ids import bucket_for, check_id
 from varde.fhir.keys import new_id, resource_key
 from varde.fhir.model import ANY_VERSION, ProjectedRow, Stored, Written
 from varde.fhir.reading import ABSENT, SELECT, Reading, stored
-from varde.fhir.validate import validate
 from varde.fhir.versions import NewVersion, prepare
 from varde.fhir.write import write
 
@@ -84,8 +83,8 @@ class Committing(Reading):
         every: list[NewVersion] = []
         given: list[int] = []
         for item in items:
-            if not checked:
-                validate(item.parsed)
+            if not checked and (faults := await self.faults_of(item.parsed, connection)):
+                raise Unprocessable(faults)
             every.append(new_version(item))
             if item.id is not None and not item.new:
                 given.append(every[-1].rid)

@@ -73,6 +73,11 @@ class SearchParameter:
     """False for a custom parameter by which the resources there are not all indexed yet."""
 
     @property
+    def declared(self) -> str:
+        """Its type as R4 declares it: `_text` and `_content` are of strings there."""
+        return "string" if self.code in {"_text", "_content"} else self.kind
+
+    @property
     def keys(self) -> tuple[int, ...]:
         """The keys under which its values are indexed."""
         return self.everywhere or (self.key,)

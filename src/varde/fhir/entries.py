@@ -129,10 +129,9 @@ class Single:
             segments = []
             if entry.method == "POST":
                 raise BadRequest.of("a Bundle inside a Bundle is not carried out", code="not-supported")
-        request = Request(
-            "GET" if entry.method == "HEAD" else entry.method, segments, query,
-            {**entry.conditions, "content-type": content, "prefer": prefer}, body, connection, self.outer.base,
-        )  # fmt: skip
+        method = "GET" if entry.method == "HEAD" else entry.method
+        headers = {**entry.conditions, "accept": FHIR_JSON, "content-type": content, "prefer": prefer}
+        request = Request(method, segments, query, headers, body, connection, self.outer.base)
         answer = await self.perform(self.gate, request)
         return await self._told(answer, head=entry.method == "HEAD")
 

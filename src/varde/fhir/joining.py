@@ -14,12 +14,11 @@ from typing import Any
 from varde.clock import Clock
 from varde.db import Database
 from varde.fhir.committing import Committing, Item, check_version, new_version, one_each
-from varde.fhir.errors import Overtaken, PreconditionFailed
+from varde.fhir.errors import Overtaken, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Gate, Interaction, LoggingGate, Parameters, logging_gate
 from varde.fhir.gathering import Gathering
 from varde.fhir.model import Projection, Written
 from varde.fhir.search.terms import Terminology
-from varde.fhir.validate import validate
 from varde.fhir.versions import NewVersion
 
 _OF_ITS_WRITER = frozenset({"Subscription"})
@@ -64,7 +63,9 @@ class Joining(Committing):
             or gate.write_predicate("r", kind, Parameters()) != "true"
         ):
             raise Alone
-        validate(item.parsed)
+        faults = await self.faults_of(item.parsed)
+        if faults:
+            raise Unprocessable(faults)
         lane = self._creates if interaction is Interaction.CREATE else self._updates
         try:
             return await lane.ask(logging.log_key(), _Wish(logging, item))

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from varde.fhir import structure, valuesets
+from varde.fhir.definitions import canonical_system
 from varde.fhir.validation.profiles.tree import Profile, profile_of
 
-_KINDS = frozenset({"StructureDefinition", "ValueSet", "CodeSystem"})
 _MISSING = object()
 
 
@@ -19,8 +19,9 @@ class Known:
     after it was made: when the store's definitions change there is a new one."""
 
     def __init__(self, beside: Mapping[tuple[str, str], Mapping[str, Any]] | None = None) -> None:
-        self._beside = dict(beside or {})
+        self._beside = {named(*name): resource for name, resource in (beside or {}).items()}
         self._profiles: dict[str, Profile | None] = {}
+        self._types: dict[str, str | None] = {}
         self._expansions: dict[str, valuesets.Expansion | None] = {}
 
     def beside(self, more: Mapping[tuple[str, str], Mapping[str, Any]]) -> Known:
@@ -30,12 +31,24 @@ class Known:
     def definition(self, canonical: str) -> Mapping[str, Any] | None:
         """The StructureDefinition at hand; None where there is none, or only of another version."""
         url, _, version = canonical.partition("|")
-        found: Mapping[str, Any] | None = self._beside.get(("StructureDefinition", url))
+        found = self._beside.get(("StructureDefinition", url))
         if found is None:
-            found = structure.archived("StructureDefinition", url)
+            found = _mapping(structure.archived("StructureDefinition", url))
         if found is None or (version and found.get("version") != version):
             return None
         return found
+
+    def is_beside(self, canonical: str) -> bool:
+        """Whether it is a definition that is beside R4's own."""
+        return ("StructureDefinition", canonical.partition("|")[0]) in self._beside
+
+    def type_of(self, canonical: str) -> str | None:
+        """The type that a profile, or a type's own definition, is of."""
+        if canonical not in self._types:
+            definition = self.definition(canonical)
+            found = definition.get("type") if definition is not None else None
+            self._types[canonical] = found if isinstance(found, str) else None
+        return self._types[canonical]
 
     def profile(self, canonical: str) -> Profile | None:
         """The profile ready for use; None where it, or what it builds on, is not at hand."""
@@ -58,12 +71,11 @@ class Known:
         return _archived_expansion(url)
 
     def _fetch(self, kind: str, url: str) -> Mapping[str, Any] | None:
-        found = self._beside.get((kind, url))
+        found: Mapping[str, Any] | None = self._beside.get(named(kind, url))
         if found is not None:
             return found
         if kind == "CodeSystem":
-            archived: Mapping[str, Any] | None = structure.archived(kind, url)
-            return archived
+            return _mapping(structure.archived(kind, url))
         expansion = _archived_expansion(url)
         if expansion is None:
             return None
@@ -74,9 +86,18 @@ class Known:
         return {"compose": {"include": includes}}
 
 
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
 def _archived_expansion(url: str) -> valuesets.Expansion | None:
     found = structure.archived("Expansion", url)
     return None if found is None else {s: None if c is None else frozenset(c) for s, c in found.items()}
+
+
+def named(kind: str, url: str) -> tuple[str, str]:
+    """The name of a definition; a code system's url in its one spelling."""
+    return kind, canonical_system(url) if kind == "CodeSystem" else url
 
 
 def definition_urls(resource: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -85,7 +106,7 @@ def definition_urls(resource: Mapping[str, Any]) -> set[tuple[str, str]]:
 
     def add(kind: str, url: object) -> None:
         if isinstance(url, str):
-            found.add((kind, url.partition("|")[0]))
+            found.add(named(kind, url.partition("|")[0]))
 
     kind = resource.get("resourceType")
     if kind == "StructureDefinition":
@@ -104,11 +125,6 @@ def definition_urls(resource: Mapping[str, Any]) -> set[tuple[str, str]]:
             for url in _list(_dict(include).get("valueSet")):
                 add("ValueSet", url)
     return found
-
-
-def is_definition(resource_type: str) -> bool:
-    """Whether resources of the type are definitions that validation uses."""
-    return resource_type in _KINDS
 
 
 def _dict(value: Any) -> dict[str, Any]:

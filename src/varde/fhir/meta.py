@@ -49,9 +49,10 @@ async def _in_use(call: Call) -> Meta:
             values = Parameters()
             keys = values.add([search_parameters(kind)[code].key for kind in kinds])
             sql = (
-                f"select distinct on ({columns}) r.body from {table} t join resource r on r.rid = t.rid"
+                "select body from resource where rid in ("
+                f"select distinct on ({columns}) t.rid from {table} t join resource r on r.rid = t.rid"
                 f" where t.param = any({keys}::int[]) and not r.deleted"
-                f" and ({call.gate.predicate('r', call.type, values)}) order by {columns} limit {_MAXIMUM}"
+                f" and ({call.gate.predicate('r', call.type, values)}) order by {columns} limit {_MAXIMUM})"
             )
             for row in await fetch(own, sql, values.values):
                 meta = orjson.loads(row["body"])["meta"]

@@ -90,6 +90,8 @@ class Page:
     previous: str | None = None
     """Key of the page before, None on the first and where none can be told."""
     warnings: list[str] = field(default_factory=list)
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+    """Parameters (name, value) that were passed over, by the client's leave."""
 
     @property
     def matches(self) -> list[Stored]:

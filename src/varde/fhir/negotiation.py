@@ -72,8 +72,8 @@ def _quality(part: str) -> float:
 
 
 def check_body(method: str, headers: Mapping[str, str], *, bulk: bool = False) -> None:
-    """Raise UnsupportedMediaType unless the body is of a kind that the method takes; `bulk`: what operations take, NDJSON
-    and GraphQL too."""
+    """Raise UnsupportedMediaType unless the body is of a kind that the method takes; `bulk`: of an operation, which
+    takes NDJSON and GraphQL too."""
     kind = media_type(headers)
     if bulk and (kind in NDJSON_TYPES or kind == "application/graphql"):
         return

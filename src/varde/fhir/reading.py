@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,11 @@ import asyncpg
 from varde.clock import Clock
 from varde.db import Database
 from varde.fhir.definitions import is_type, type_name
-from varde.fhir.errors import BadRequest, Forbidden, Gone, NotFound, Unavailable
+from varde.fhir.errors import BadRequest, Forbidden, Gone, Issue, NotFound, Unavailable
 from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, Parameters, logging_gate
 from varde.fhir.gathering import Gathering
 from varde.fhir.keys import resource_key
+from varde.fhir.knowing import Knowing
 from varde.fhir.model import Projection, Stored
 from varde.fhir.search.custom import CustomParameters
 from varde.fhir.search.sql import COLUMNS
@@ -64,9 +65,19 @@ class Reading:
         self.database = database
         self.clock = clock
         self.custom = CustomParameters(clock)
-        self.projections = (self.custom, *projections)
+        self.knowing = Knowing()
+        self.projections: tuple[Projection, ...] = (self.custom, self.knowing, *projections)
         self.terminology = terminology or Definitions()
         self._reads: Gathering[_Asked, Any] = Gathering(self._read_together)
+
+    async def faults_of(self, resource: Mapping[str, Any], connection: Any = None) -> list[Issue]:
+        """The faults of a resource, by the definitions that the store holds too; empty when it is valid."""
+        found = self.knowing.judge(resource)
+        if found.wanted and self.knowing.may_learn(found.wanted):
+            async with self.reading(connection) as own:
+                learnt = await self.knowing.learn(own, found.wanted)
+            found = self.knowing.judge(resource) if learnt else found
+        return found.issues
 
     @asynccontextmanager
     async def reading(self, connection: Any | None) -> AsyncIterator[Any]:

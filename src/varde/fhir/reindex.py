@@ -48,7 +48,8 @@ async def stale(connection: Any) -> list[str]:
     # A type of which nothing is stored and that has no custom parameter has nothing to be stale.
     there = await connection.fetch(
         "select n from unnest($1::smallint[]) as n where exists (select 1 from resource r where r.type = n"
-        " and not r.deleted) or exists (select 1 from search_parameter p where p.type = n)",
+        " and not r.deleted) or exists (select 1 from search_parameter p where p.type = n)"
+        " or exists (select 1 from resource_contained k where k.type = n)",
         numbers,
     )
     return [type_name(row["n"]) for row in there]
@@ -118,6 +119,13 @@ async def _step(connection: Any, now: datetime, name: str, batch: int) -> Progre
     )  # fmt: skip
     rewritten = await _anew(connection, sorted(row["rid"] for row in rows), digest)
     finished = len(rows) < batch
+    if finished:  # then those that are inside others
+        holders = await connection.fetch(
+            "select distinct container from resource_contained where type = $1 and indexed <> $2 limit $3",
+            number, digest, batch,
+        )  # fmt: skip
+        rewritten += await _anew(connection, [row["container"] for row in holders], None)
+        finished = len(holders) < batch
     last = rows[-1] if rows else state
     done = await connection.fetchrow(
         "update search_index set at_updated = $2, at_rid = $3, examined = examined + $4, rewritten = rewritten + $5,"
@@ -151,13 +159,13 @@ async def _begun(connection: Any, now: datetime, name: str, number: int, digest:
     )  # fmt: skip
 
 
-async def _anew(connection: Any, rids: Sequence[int], digest: int) -> int:
-    """Lock, in the order of keys as writers do, and make anew those that are stale; how many."""
+async def _anew(connection: Any, rids: Sequence[int], digest: int | None) -> int:
+    """Lock, in the order of keys as writers do, and make anew what is stale (all, without `digest`); how many."""
     if not rids:
         return 0
     rows = await connection.fetch(
         "select rid, type, id, version, patient, date, bucket, body from resource"
-        " where rid = any($1::bigint[]) and not deleted and indexed <> $2 order by rid for update",
+        " where rid = any($1::bigint[]) and not deleted and indexed is distinct from $2 order by rid for update",
         list(rids), digest,
     )  # fmt: skip
     if rows:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from varde.fhir import splice
+from varde.fhir import binary, splice
 from varde.fhir.exchange import Answer, Request
 from varde.fhir.headers import is_unchanged, preference, validators
 from varde.fhir.model import Entry, Page, Stored, Written
@@ -55,6 +55,8 @@ def resource(request: Request, stored: Stored) -> Answer:
     if is_unchanged(request.headers, stored):
         return Answer(304, None, headers)
     headers["content-location"] = version_address(request.base, stored)
+    if stored.type == "Binary" and binary.is_native(request.segments, request.headers, request.query):
+        return binary.content(stored, headers)
     return Answer(200, _body(stored, *shape(request.query)), headers)
 
 
@@ -95,11 +97,15 @@ def bundle(request: Request, page: Page, path: str, kind: str) -> bytes:
 
 def _links(request: Request, page: Page, path: str) -> list[dict[str, str]]:
     here = f"{request.base}/{path}".rstrip("/")
-    links = [{"relation": "self", "url": _link(here, request.query)}]
-    first = [(name, value) for name, value in request.query if name != "_page"]
+    # The address of what was answered, which is without the parameters that were not understood (R4 3.1.1.1.2).
+    used = [pair for pair in request.query if pair not in page.ignored]
+    links = [{"relation": "self", "url": _link(here, used)}]
+    first = [(name, value) for name, value in used if name != "_page"]
     if page.next is not None:
         links.append({"relation": "next", "url": _link(here, [*first, ("_page", page.next)])})
-    if first != request.query:
+    if page.previous is not None:
+        links.append({"relation": "previous", "url": _link(here, [*first, ("_page", page.previous)])})
+    if first != used:
         links.append({"relation": "first", "url": _link(here, first)})
     return links
 
@@ -110,6 +116,8 @@ def _link(here: str, query: Sequence[tuple[str, str]]) -> str:
 
 def _entry(base: str, entry: Entry, summary: str | None, elements: str | None, *, history: bool) -> bytes:
     stored = entry.stored
+    if entry.inside is not None:
+        return _inside(base, stored, entry.inside, summary, elements)
     text = f'{{"fullUrl":"{base}/{stored.reference}"'.encode()
     if stored.body:
         text += b',"resource":' + _body(stored, summary, elements)
@@ -118,6 +126,14 @@ def _entry(base: str, entry: Entry, summary: str | None, elements: str | None, *
     asked = {"method": entry.method, "url": stored.type if entry.method == "POST" else stored.reference}
     answered = {"status": _WITH[entry.method], "etag": stored.etag, "lastModified": stored.last_updated}
     return text + b',"request":' + orjson.dumps(asked) + b',"response":' + orjson.dumps(answered) + b"}"
+
+
+def _inside(base: str, stored: Stored, name: str, summary: str | None, elements: str | None) -> bytes:
+    """A contained resource that matched; its address is its container's, with its own id after # (R4 3.1.1.5.7)."""
+    found = next(one for one in splice.parse_exact(stored.body)["contained"] if one.get("id") == name)
+    shown = splice.dump(found if summary is None and elements is None else reduced(found, summary, elements))
+    full = orjson.dumps(f"{base}/{stored.reference}#{name}")
+    return b'{"fullUrl":' + full + b',"resource":' + shown + b',"search":{"mode":"match"}}'
 
 
 def _warnings(texts: Sequence[str]) -> bytes:

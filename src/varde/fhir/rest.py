@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
+from varde.fhir import binary
 from varde.fhir.cors import Cors
 from varde.fhir.documents import TERMINOLOGY, Discovery, Documents
 from varde.fhir.errors import BadRequest, FhirError, TooLarge, UnsupportedMediaType
@@ -81,7 +82,8 @@ class FhirApplication:
         if scope["type"] != "http":
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        reply = _Reply(head=scope["method"] == "HEAD", headers=self._cors.headers(headers.get("origin")))
+        told = [*self._cors.headers(headers.get("origin")), *_request_id(headers)]
+        reply = _Reply(head=scope["method"] == "HEAD", headers=told)
         try:
             answer = await self._answer(scope, headers, receive, reply)
         except asyncio.CancelledError:
@@ -103,17 +105,27 @@ class FhirApplication:
             reply.negotiate(headers, query)
             return self._documents.answer(path, headers, query)
         gate = await self._authenticate(headers, method, scope["path"])
-        bulk = path.rpartition("/")[2].startswith("$")
-        reply.negotiate(headers, query, bulk=bulk)
-        body = await _body(receive, headers) if method in _WITH_BODY else b""
         segments = path.split("/") if path else []
+        bulk = path.rpartition("/")[2].startswith("$")
+        if method not in {"GET", "HEAD"} or not binary.is_native(segments, headers, query):
+            reply.negotiate(headers, query, bulk=bulk)
+        body = await _body(receive, headers) if method in _WITH_BODY else b""
         if method == "POST" and segments[-1:] == ["_search"]:
             query, body = [*query, *_form(headers, body)], b""
+        elif body and (native := binary.taken(method, segments, headers, body)) is not None:
+            body = native
         elif body:
             check_body(method, headers, bulk=bulk)
         base = self._proxied.base(headers) if self._proxied is not None else ""
         method = "GET" if method == "HEAD" else method
         return await self._interactions.perform(gate, Request(method, segments, query, headers, body, base=base))
+
+
+def _request_id(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """The client's own mark of its request, given back to it (R4 3.1.0.1.6)."""
+    found = headers.get("x-request-id", "")
+    usable = 0 < len(found) <= 128 and found.isascii() and found.isprintable()
+    return [(b"x-request-id", found.encode())] if usable else []
 
 
 def _query(text: bytes) -> list[tuple[str, str]]:

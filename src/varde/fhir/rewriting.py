@@ -102,10 +102,12 @@ async def write_inside(connection: Any, versions: Sequence[NewVersion], old_rows
         gone = [rid for rid, *_ in former]
         await connection.execute("delete from resource_contained where rid = any($1::bigint[])", gone)
     if fresh:
-        named = [(rid, v.rid, v.bucket, type_number(kind), name) for v, (rid, kind, name, _) in fresh]
+        named = [
+            (rid, v.rid, v.bucket, type_number(kind), index_digest(kind), name) for v, (rid, kind, name, _) in fresh
+        ]
         await connection.execute(
-            "insert into resource_contained (rid, container, bucket, type, id)"
-            " select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::text[])"
+            "insert into resource_contained (rid, container, bucket, type, indexed, id)"
+            " select * from unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::smallint[], $5::int[], $6::text[])"
             " on conflict (rid) do nothing",
             *(list(column) for column in zip(*named, strict=True)),
         )

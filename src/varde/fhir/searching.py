@@ -9,6 +9,7 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.db import Database
+from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, logging_gate
 from varde.fhir.gathering import Gathering
 from varde.fhir.including import included
@@ -76,7 +77,9 @@ class Searching(Reading):
         async with self.reading(connection) as own:
             if any(asks_terms(question) for question in search.conditions):
                 search.conditions = [await resolved(q, self.terminology, own, gate) for q in search.conditions]
-            if search.contained != "false" and compartment is None:
+            if search.contained != "false":
+                if compartment is not None:
+                    raise BadRequest.of("contained resources are not searched in a compartment", code="not-supported")
                 page = await self._contained(own, gate, search)
             else:
                 page = await self._matches(own, gate, search, compartment)
@@ -96,7 +99,7 @@ class Searching(Reading):
 
     async def _matches(self, own: Any, gate: Gate, search: Search, compartment: str | None) -> Page:
         now = self.clock.now()
-        page = Page([], warnings=search.warnings)
+        page = Page([], warnings=search.warnings, ignored=search.ignored)
         if search.count and search.summary != "count":
             statement = compile_search(gate, search, now, compartment=compartment)
             page = _page_of(search, await fetch(own, statement.sql, statement.values), statement)
@@ -107,7 +110,7 @@ class Searching(Reading):
 
     async def _contained(self, own: Any, gate: Gate, search: Search) -> Page:
         now = self.clock.now()
-        page = Page([], warnings=search.warnings)
+        page = Page([], warnings=search.warnings, ignored=search.ignored)
         if search.count and search.summary != "count":
             sql, values = compile_inner(gate, search, now, SELECT)
             rows = await fetch(own, sql, values)
@@ -154,7 +157,7 @@ def _counted(search: Search, page: Page) -> bool:
 
 def _page_of(search: Search, rows: list[Any], statement: Statement) -> Page:
     """The page that the rows of a statement make: one more than asked means that more follow."""
-    page = Page([], warnings=search.warnings)
+    page = Page([], warnings=search.warnings, ignored=search.ignored)
     more = len(rows) > search.count
     back = search.page is not None and search.page.startswith(BEFORE)
     rows = rows[: search.count]

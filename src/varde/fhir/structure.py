@@ -142,3 +142,8 @@ def is_archived(kind: str, url: str) -> bool:
 def core_url(kind: str) -> str:
     """The canonical url of a type's own definition."""
     return _CORE + kind
+
+
+def kinds() -> tuple[str, ...]:
+    """Every type of R4 and the path of every nested element."""
+    return tuple(_types())

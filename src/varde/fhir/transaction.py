@@ -24,7 +24,6 @@ from varde.fhir.links import Rewriting, add_name, in_query, local
 from varde.fhir.model import Stored, Written
 from varde.fhir.rendering import outcome_done
 from varde.fhir.store import Store, reaches_all
-from varde.fhir.validate import validate
 from varde.fhir.writing import ATTEMPTS, RETRIED, bucket_for, check_id, check_version
 
 _WRITES = frozenset({"DELETE", "POST", "PUT", "PATCH"})
@@ -300,7 +299,9 @@ class _Transaction:
         plain = [write for write in writes if write.expected is None]
         for write in writes:
             with _pointing(write.entry):
-                validate(write.resource or {})
+                faults = await self.store.faults_of(write.resource or {}, self.connection)
+                if faults:
+                    raise Unprocessable(faults)
         if plain:
             # An id that a client chose may only be taken where none can be hidden; those the server made are new.
             free = {str(w.identity) for w in plain if w.made or reaches_all(self.gate, w.kind)}

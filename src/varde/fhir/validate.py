@@ -17,28 +17,32 @@ from varde.fhir.validation.shapes import check_of
 from varde.fhir.validation.walk import Fault, Walk
 
 MAXIMUM_ISSUES = 50
+_TOO_DEEP = "elements are nested too deeply to be judged"
 _NO_TYPE = "resourceType names no resource type of R4"
 
 
 class Judgement:
     """What was found on a resource, and which definitions were wanted for it."""
 
-    __slots__ = ("issues", "unknown")
+    __slots__ = ("issues", "wanted")
 
-    def __init__(self, issues: list[Issue], unknown: set[str]) -> None:
+    def __init__(self, issues: list[Issue], walk: Walk | None = None) -> None:
         self.issues = issues
-        self.unknown = unknown
-        """Urls of profiles, extensions and value sets that were not at hand."""
+        self.wanted = walk.unknown | walk.named if walk is not None else set[str]()
+        """Urls of definitions that are not R4's own: those that were not at hand, and those it was judged by."""
 
 
 def judge(resource: Mapping[str, Any], known: Known = CORE) -> Judgement:
     """The faults of a resource (at most MAXIMUM_ISSUES): what a write is refused for."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not is_type(kind):
-        return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")], set())
+        return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")])
     walk = Walk(resource if type(resource) is dict else dict(resource), known)
-    faults = check_of(kind)(walk.resource, {}, walk)
-    return Judgement(_issues(faults, kind)[:MAXIMUM_ISSUES] if faults is not None else [], walk.unknown)
+    try:
+        faults = check_of(kind)(walk.resource, {}, walk)
+    except RecursionError:
+        return Judgement([Issue("too-long", _TOO_DEEP, kind)])
+    return Judgement(_issues(faults, kind)[:MAXIMUM_ISSUES] if faults is not None else [], walk)
 
 
 def findings(resource: Mapping[str, Any], known: Known = CORE, profiles: Sequence[str] = ()) -> Judgement:
@@ -46,12 +50,15 @@ def findings(resource: Mapping[str, Any], known: Known = CORE, profiles: Sequenc
     that it names."""
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not is_type(kind):
-        return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")], set())
+        return Judgement([Issue("structure", _NO_TYPE, "Resource.resourceType")])
     walk = Walk(dict(resource), known, advice=True)
-    faults = list(check_of(kind)(walk.resource, {}, walk) or ())
-    faults += walk.judge.named(walk.resource, kind, list(profiles))
-    faults += advice(walk.resource, walk, profiles)
-    return Judgement(_issues(faults, kind, everything=True), walk.unknown)
+    try:
+        faults = list(check_of(kind)(walk.resource, {}, walk) or ())
+        faults += walk.judge.named(walk.resource, kind, list(profiles))
+        faults += advice(walk.resource, walk, profiles)
+    except RecursionError:
+        return Judgement([Issue("too-long", _TOO_DEEP, kind)])
+    return Judgement(_issues(faults, kind, everything=True), walk)
 
 
 def _issues(faults: Sequence[Fault], kind: str, *, everything: bool = False) -> list[Issue]:

@@ -1,13 +1,16 @@
 """Who may subscribe, and what a subscriber may see now: a subscription goes on when the token that made it is long
 gone, so its owner's rights are decided anew at each delivery.
 
-Only systems subscribe. A registered client's rights are those it is registered with at the time; a client of the
-demo's own tokens is registered nowhere, and keeps what its token opened.
+Only systems subscribe. A registered client sees what the token that made the subscription opened, narrowings too, as
+long as it is registered: a narrow token never becomes a wide subscription. A client of the demo's own tokens is
+registered nowhere, and keeps what its token opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import orjson
 
@@ -18,6 +21,10 @@ from varde.trust import grounds
 from varde.trust.access import Access
 from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
+from varde.trust.smart.clients import Clients, Side
+from varde.trust.smart.grant import Grant, grant_of
+from varde.trust.smart.opening import system_scope
+from varde.trust.smart.scopes import read_words
 
 Registered = Callable[[str], Awaitable[Scope | None]]
 """What a registered client may do by itself now; None for one that is not registered, or no longer."""
@@ -29,8 +36,34 @@ def owner_of(gate: Gate) -> Owner | None:
         raise Forbidden.of("only systems subscribe")
     if gate.grant is None:
         return None
+    app = gate.through != Scope.through
+    if not app and not gate.grant.whole:
+        raise Forbidden.of("a token whose scopes are narrowed by a query does not subscribe")
     types = None if gate.types is None else sorted(gate.types)
-    return Owner(gate.actor.key, orjson.dumps({"types": types}).decode())
+    granted = {"registered": app, "types": types} | ({"grant": gate.grant.as_json()} if app else {})
+    return Owner(gate.actor.key, orjson.dumps(granted).decode())
+
+
+def registered_with(access: Access, clients: Clients) -> Registered:
+    """The rights of the clients that operators let in to work by themselves (SMART Backend Services)."""
+
+    async def scope(client_id: str) -> Scope | None:
+        client = await clients.find(client_id)
+        if client is None or Side.SYSTEM not in client.sides:
+            return None
+        words, _ = read_words(client.scopes)
+        grant = grant_of([word for word in words if word.level == "system"])
+        return system_scope(access, client, grant)
+
+    return scope
+
+
+def _held_to(scope: Scope, granted: Mapping[str, Any]) -> Scope:
+    """A registered client's scope, with no more than the token opened."""
+    if "grant" not in granted:
+        return scope
+    grant = Grant.from_json(granted["grant"])
+    return replace(scope, types=grant.read, write_types=frozenset(), grant=grant)
 
 
 class Subscribers:
@@ -44,13 +77,14 @@ class Subscribers:
 
     async def gate_of(self, owner: Owner) -> Gate | None:
         """What an owner may see now; None for nothing at all."""
+        granted = orjson.loads(owner.granted)
         if self._registered is not None:
             scope = await self._registered(owner.client)
             if scope is not None:
-                return scope
-        if not self._demo:
+                return _held_to(scope, granted)
+        if not self._demo or granted["registered"]:
             return None
-        types = orjson.loads(owner.granted)["types"]
+        types = granted["types"]
         return self._access.for_system(
             owner.client,
             grounds.RECORD_SYSTEM,

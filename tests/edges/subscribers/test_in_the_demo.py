@@ -67,7 +67,7 @@ async def hear(socket: ClientConnection) -> dict[str, Any]:
 
 
 async def test_by_web_hook(demo: DemoServer, client: httpx.AsyncClient, patient: str) -> None:
-    jwks = httpx.get(f"{demo.fhir}/.well-known/jwks.json").json()
+    jwks = (await client.get(".well-known/jwks.json")).json()
     with receiver(jwks) as hook:
         wish = subscription("Observation", hook.base, content="full-resource", filters=[f"patient=Patient/{patient}"])
         made = await make(client, wish)

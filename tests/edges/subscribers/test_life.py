@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -145,7 +146,7 @@ async def test_growing_waits_then_given_up_then_told_and_sent_again_by_an_operat
 
     hook.answer = refuse
     await house.worker().drain(clock.now() + timedelta(days=3), moving=lambda at: clock.set(max(at, clock.now())))
-    waits = [later - before for before, later in zip(moments, moments[1:], strict=False)]
+    waits = [later - before for before, later in pairwise(moments)]
     assert len(moments) == 30
     assert waits[0] < timedelta(seconds=10) < waits[4] < waits[7] <= timedelta(minutes=90)
     status, error = await house.status(made)

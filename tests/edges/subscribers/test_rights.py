@@ -6,11 +6,14 @@ from typing import Any
 
 import orjson
 import pytest
+from joserfc.jwk import RSAKey
 
 from tests.edges.subscribers.receiver import Receiver, said
 from tests.edges.subscribers.ward import House, observation, subscription
 from varde.fhir.errors import Forbidden, NotFound
 from varde.fhir.gate import Interaction
+from varde.trust.smart.clients import Authentication, Client, Clients, Side
+from varde.trust.subscribers import Subscribers, owner_of, registered_with
 
 
 async def rows(house: House) -> list[Any]:
@@ -150,3 +153,41 @@ async def test_another_never_takes_over_a_deleted_subscription(house: House, hoo
         await house.store.update(
             house.gate("other"), "Subscription", made, {**subscription("Observation", hook.base), "id": made}
         )
+
+
+async def test_a_registered_app_is_told_by_what_it_is_registered_with_until_it_is_closed(
+    house: House, hook: Receiver
+) -> None:
+    clients = Clients(house.database, house.clock)
+    key = RSAKey.generate_key(2048)
+    key.ensure_kid()
+    keys = orjson.dumps({"keys": [key.as_dict(private=False)]}).decode()
+    scopes = "system/Subscription.cruds system/Observation.rs"
+    app = Client("lab-system", "Lab", "Laben AS", Authentication.KEY, frozenset({Side.SYSTEM}), scopes, jwks=keys)
+    await clients.add(app)
+    registered = registered_with(house.access, clients)
+    house.subscribers._registered = registered
+    scope = await registered("lab-system")
+    assert scope is not None
+    owner = owner_of(scope)
+    assert owner is not None and owner.client == "lab-system"
+    made = (await house.store.create(scope, orjson.dumps(subscription("Observation", hook.base)))).stored.id
+    await house.settle()
+    house.look_again()
+    await house.write(observation("o1"))
+    await house.settle()
+    assert hook.numbers == [1]
+
+    await clients.close("lab-system")
+    await house.write(observation("o2"))
+    await house.settle(10)
+    assert hook.numbers == [1]
+    assert await house.status(made) == ("error", "the subscriber is no longer let in")
+    demo = Subscribers(house.access, registered, demo=True)
+    assert await demo.gate_of(owner) is None, "also where the demo's own tokens are good"
+
+
+async def test_a_demo_token_with_narrowed_scopes_does_not_subscribe(house: House, hook: Receiver) -> None:
+    narrowed = house.gate("ehr", "system/Subscription.cruds system/Observation.rs?category=laboratory")
+    with pytest.raises(Forbidden):
+        await house.store.create(narrowed, orjson.dumps(subscription("Observation", hook.base)))

@@ -24,10 +24,9 @@ from varde.edges.subscribers.sockets import Sockets
 from varde.fhir.gate import Gate
 from varde.fhir.rest import FhirApplication
 from varde.fhir.store import Store
-from varde.fhir.subscriptions.model import ADDITIONAL, CONTENT, FILTER, HEARTBEAT, MAXIMUM, TIMEOUT
+from varde.fhir.subscriptions.model import CONTENT, FILTER, HEARTBEAT, MAXIMUM
 from varde.fhir.subscriptions.operations import Asking
 from varde.fhir.subscriptions.projection import Subscribing
-from varde.fhir.subscriptions.state import Owner
 from varde.fhir.subscriptions.topics import CANONICAL
 from varde.trust import grounds
 from varde.trust.access import Access
@@ -35,7 +34,7 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.oidc import load_key
 from varde.trust.scope import Scope
-from varde.trust.smart import parse_scopes
+from varde.trust.smart.grant import parse_scopes
 from varde.trust.subscribers import Subscribers, owner_of
 from varde.trust.tokens import Authenticator, DemoTokens
 from varde.work.worker import Pace, Worker
@@ -45,9 +44,17 @@ Resource = dict[str, Any]
 PACE = Pace(poll=0.1, grace=0.2, receipts=60)
 
 
-def subscription(topic: str, endpoint: str | None = None, *, content: str | None = "id-only", filters: Sequence[str] = (),
-                 count: int | None = None, heartbeat: int | None = None, timeout: int | None = None,
-                 headers: Sequence[str] = (), **more: Any) -> Resource:  # fmt: skip
+def subscription(
+    topic: str,
+    endpoint: str | None = None,
+    *,
+    content: str | None = "id-only",
+    filters: Sequence[str] = (),
+    count: int | None = None,
+    heartbeat: int | None = None,
+    headers: Sequence[str] = (),
+    **more: Any,
+) -> Resource:
     """A Subscription of the backport on one of our topics; without an endpoint, by websocket."""
     channel: Resource = {"type": "rest-hook" if endpoint else "websocket", "payload": "application/fhir+json"}
     if endpoint:
@@ -58,7 +65,6 @@ def subscription(topic: str, endpoint: str | None = None, *, content: str | None
         channel["_payload"] = {"extension": [{"url": CONTENT, "valueCode": content}]}
     extensions = [
         *([{"url": HEARTBEAT, "valueUnsignedInt": heartbeat}] if heartbeat else []),
-        *([{"url": TIMEOUT, "valueUnsignedInt": timeout}] if timeout else []),
         *([{"url": MAXIMUM, "valuePositiveInt": count}] if count else []),
     ]
     if extensions:
@@ -74,7 +80,8 @@ def subscription(topic: str, endpoint: str | None = None, *, content: str | None
 
 def observation(identifier: str, status: str = "preliminary", patient: str = "p1", **more: Any) -> Resource:
     return {
-        "resourceType": "Observation", "id": identifier, "status": status, "subject": {"reference": f"Patient/{patient}"},
+        "resourceType": "Observation", "id": identifier, "status": status,
+        "subject": {"reference": f"Patient/{patient}"},
         "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]}, **more,
     }  # fmt: skip
 
@@ -166,13 +173,12 @@ class House:
 
     async def events(self, identifier: str) -> list[Any]:
         async with self.database.connection() as connection:
-            return list(
-                await connection.fetch(
-                    "select e.* from subscription_event e join subscription s on s.rid = e.subscription"
-                    " where s.id = $1 order by number",
-                    identifier,
-                )  # fmt: skip
+            rows = await connection.fetch(
+                "select e.* from subscription_event e join subscription s on s.rid = e.subscription"
+                " where s.id = $1 order by number",
+                identifier,
             )
+            return list(rows)
 
     async def close(self) -> None:
         await self.sockets.stop()
@@ -185,6 +191,3 @@ async def until(ask: Any, seconds: float = 10) -> None:
     while not ask():
         assert time.monotonic() < deadline, "it did not come about"
         await asyncio.sleep(0.01)
-
-
-__all__ = ["ADDITIONAL", "House", "Owner", "observation", "subscription", "until"]

@@ -47,7 +47,8 @@ RESOURCES: list[Json] = [
         {
             "resourceType": "Observation", "id": f"o{n}", "status": "final" if n % 2 else "preliminary",
             "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}], "text": f"Hb {n}"},
-            "subject": {"reference": f"Patient/{'kari' if n < 6 else 'ola'}"}, "effectiveDateTime": f"2026-11-{n + 1:02}",
+            "subject": {"reference": f"Patient/{'kari' if n < 6 else 'ola'}"},
+            "effectiveDateTime": f"2026-11-{n + 1:02}",
             "valueQuantity": {"value": 1.5, "unit": "g/dL"},
         }
         for n in range(9)
@@ -107,8 +108,8 @@ async def test_the_ways_to_ask(client: httpx.AsyncClient) -> None:
         "/$graphql", content='{Patient(id: "kari") {id}}', headers={"content-type": "application/graphql"}
     )
     assert plain.json() == expected
-    wrapped = await client.post("/$graphql", json={
-        "resourceType": "Parameters", "parameter": [{"name": "query", "valueString": '{Patient(id: "kari") {id}}'}]})  # fmt: skip
+    parameter = {"name": "query", "valueString": '{Patient(id: "kari") {id}}'}
+    wrapped = await client.post("/$graphql", json={"resourceType": "Parameters", "parameter": [parameter]})
     assert wrapped.json() == expected
     for body in ({}, {"query": ""}, {"query": 5}, {"query": "{x}", "variables": "["}, {"query": "{x}", "variables": 5}):
         assert (await client.post("/$graphql", json=body)).status_code == 400
@@ -282,7 +283,8 @@ async def test_a_statement_a_level_however_many_there_are(store: Store, gate: Op
                "subject": {"reference": f"Patient/p{n}"}, "performer": [{"reference": f"Practitioner/d{m}"}]}
               for n in range(number) for m in range(3)),
         ])  # fmt: skip
-        query = """{PatientList(_count: 100) {id managingOrganization {resource {id}} generalPractitioner {resource {id}}
+        query = """{PatientList(_count: 100) {id
+            managingOrganization {resource {id}} generalPractitioner {resource {id}}
             ObservationList(_reference: subject) {id performer {resource {id}}}}}"""
         assert await statements(database, store, gate, query) <= 4, number
 
@@ -317,23 +319,39 @@ async def test_what_is_shown_is_in_the_log(client: httpx.AsyncClient, gate: Open
     assert told == {("Patient", 1), ("Organization", 1), ("Observation", 6)}
 
 
+def nested(levels: int) -> str:
+    """Searches within searches."""
+    inner = "{id}"
+    for _ in range(levels):
+        inner = "{ObservationList(_reference: subject) {subject {resource {... on Patient " + inner + "}}}}"
+    return "{PatientList " + inner + "}"
+
+
+def doubling(times: int) -> str:
+    """Fragments that spread one another twice."""
+    fragments = " ".join(f"fragment F{n} on Patient {{...F{n + 1} ...F{n + 1}}}" for n in range(times))
+    return f"{{PatientList {{...F0}}}} {fragments} fragment F{times} on Patient {{id active birthDate}}"
+
+
 @pytest.mark.parametrize(
     "query",
     [
-        "{Patient(id: \"kari\") " + "{link {other " * 30 + "{id}" + "}}" * 30 + "}",
+        '{Patient(id: "kari") ' + "{link {other " * 30 + "{id}" + "}}" * 30 + "}",
         "{" + " ".join(f"a{n}: PatientList {{id}}" for n in range(costs.MAXIMUM_LISTS + 1)) + "}",
-        "query Q {PatientList {...A ...A}} fragment A on Patient {...B ...B ...B ...B} fragment B on Patient {...C ...C ...C ...C}"
-        " fragment C on Patient {...D ...D ...D ...D} fragment D on Patient {...E ...E ...E ...E} fragment E on Patient {...F ...F ...F ...F}"
-        " fragment F on Patient {id active birthDate gender}",
+        doubling(14),
         "query Q {PatientList {...A}} fragment A on Patient {...A}",
         "{" * 5000,
-        "{PatientList {ObservationList(_reference: subject) {subject {resource {... on Patient {ObservationList(_reference: subject) {subject"
-        " {resource {... on Patient {ObservationList(_reference: subject) {subject {resource {... on Patient {ObservationList(_reference:"
-        " subject) {subject {resource {... on Patient {ObservationList(_reference: subject) {id}}}}}}}}}}}}}}}}}}",
-        "mutation {x}", "subscription {x}", "{nonsense}", "{Patient {id}}", "query A {__typename} query B {__typename}", "\x00", "[",
+        nested(costs.MAXIMUM_LEVELS),
+        "mutation {x}",
+        "subscription {x}",
+        "{nonsense}",
+        "{Patient {id}}",
+        "query A {__typename} query B {__typename}",
+        "\x00",
+        "[",
     ],
     ids=lambda query: query[:30],
-)  # fmt: skip
+)
 async def test_too_much_and_nonsense_are_refused(client: httpx.AsyncClient, gate: OpenGate, query: str) -> None:
     gate.log.clear()
     answer = await client.post("/$graphql", json={"query": query})

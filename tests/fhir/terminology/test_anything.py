@@ -15,6 +15,7 @@ from tests.fhir.terminology.test_translate import MAP
 
 PATHS = ["ValueSet/$expand", "ValueSet/$validate-code", "CodeSystem/$validate-code", "CodeSystem/$lookup",
          "CodeSystem/$subsumes", "ConceptMap/$translate"]  # fmt: skip
+NAMES = ["url", "system", "code", "filter", "count", "displayLanguage", "targetsystem", "reverse", "date"]
 SCALARS = st.sampled_from(
     [None, True, 7, -1, 2.5, "", "a", "b1", "\u0000", "http://example.no/simple", "x" * 600, "%", "|"]
 )
@@ -23,9 +24,12 @@ JSON = st.recursive(
         st.sampled_from(["code", "system", "coding", "value", "property", "op", "valueSet", "concept", "display"]),
         inner, max_size=3), max_leaves=5,
 )  # fmt: skip
+FILTERED = value_set(
+    {"system": SIMPLE["url"], "filter": [{"property": "prop", "op": "in", "value": "new"}]},
+    exclude=[{"system": SIMPLE["url"], "concept": [{"code": "a"}]}],
+)
 WHOLE: list[dict[str, Any]] = [
-    parameters(valueSet=value_set({"system": SIMPLE["url"], "filter": [{"property": "prop", "op": "in", "value": "new"}]},
-                                  exclude=[{"system": SIMPLE["url"], "concept": [{"code": "a"}]}]), filter="brudd", count=3),
+    parameters(valueSet=FILTERED, filter="brudd", count=3),
     parameters(url="http://example.no/simple", coding={"system": SIMPLE["url"], "code": "a", "display": "Astma"}),
     parameters(url="http://example.no/simple", codeableConcept={"coding": [{"system": SIMPLE["url"], "code": "a"}]}),
     parameters(system=SIMPLE["url"], code="b1", property=["parent"]),
@@ -73,9 +77,7 @@ async def test_never_a_failure_of_the_servers_own(client: httpx.AsyncClient) -> 
     await asyncio.to_thread(run)
 
     @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(PATHS), st.dictionaries(
-        st.sampled_from(["url", "system", "code", "filter", "count", "displayLanguage", "targetsystem", "reverse", "date"]),
-        st.text(max_size=12), max_size=4))  # fmt: skip
+    @given(st.sampled_from(PATHS), st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12), max_size=4))
     def run_get(path: str, asked: dict[str, str]) -> None:
         sent = client.get(f"/{path}", params={name: text for name, text in asked.items() if text.isprintable()})
         response = asyncio.run_coroutine_threadsafe(sent, loop).result(60)

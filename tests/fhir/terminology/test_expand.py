@@ -82,10 +82,10 @@ FAULTS: list[tuple[dict[str, Any], int, str]] = [
     (filtered("concept", "like", "x"), 422, "invalid"),
     (filtered("code", "regex", "b["), 422, "invalid"),
     (filtered("prop", "exists", "maybe"), 422, "invalid"),
-    (filtered("concept", "is-a", ""), 422, "invalid"),
+    (filtered("concept", "is-a", ""), 422, "value"),
     ({"system": "http://example.no/nowhere"}, 422, "not-found"),
     ({"valueSet": ["http://example.no/nowhere"]}, 404, "not-found"),
-    ({}, 422, "invalid"),
+    ({}, 422, "structure"),
     ({"system": "urn:ietf:bcp:47"}, 422, "too-costly"),
     ({"system": "http://snomed.info/sct"}, 422, "not-found"),
 ]

@@ -273,7 +273,7 @@ async def test_staff_open_an_app_for_a_patient(place: Place) -> None:
     launch = target.rpartition("=")[2]
     asked = flow(scope="launch launch/encounter openid fhirUser patient/*.rs user/Practitioner.rs", launch=launch)
     page = await doctor.ask(asked)
-    assert "Kari Nordmann" in page.text and "alle pasienter" in page.text
+    assert "Kari Nordmann" in page.text and "Navn på behandlere" in page.text and "alle pasienter" not in page.text
     other = await place.staff(TWO_WARDS)
     assert (await other.browser.get(str(page.url))).status_code == 403, "another than who opened it"
     kari = await place.patient("kari")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from varde.fhir import splice
 from varde.fhir.definitions import index_digest
-from varde.fhir.errors import FhirError
+from varde.fhir.errors import FhirError, Issue
 from varde.fhir.keys import resource_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.extract import extract
 from varde.fhir.sources import id_of
-from varde.fhir.validate import faults_of
+from varde.fhir.validate import judge
 from varde.fhir.writing import check_id, type_of
 
 
@@ -32,6 +32,8 @@ class Ready:
     """What it is found by."""
     indexed: int
     """By which definitions."""
+    wanted: frozenset[str]
+    """Urls of profiles and extensions that only the store may know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,30 @@ def check(place: int, text: bytes, expected: str = "") -> Ready | Refused:
             return Refused(place, reference, f"the input was said to hold {expected}")
         if given is None:
             parsed["id"] = identifier
-        faults = faults_of(parsed)
-        if faults:
-            said = "; ".join(f"{i.expression}: {i.diagnostics}" if i.expression else i.diagnostics for i in faults)
-            return Refused(place, reference, said)
+        found = judge(parsed)
+        if found.issues:
+            return Refused(place, reference, said(found.issues))
         rows = extract(kind, parsed)
     except FhirError as error:
         return Refused(place, reference, str(error))
     if given is None:
         del parsed["id"]
-    return Ready(place, kind, identifier, resource_key(kind, identifier), text, parsed, rows, index_digest(kind))
+    return Ready(
+        place,
+        kind,
+        identifier,
+        resource_key(kind, identifier),
+        text,
+        parsed,
+        rows,
+        index_digest(kind),
+        frozenset(found.wanted),
+    )
+
+
+def said(faults: Sequence[Issue]) -> str:
+    """All faults in one line."""
+    return "; ".join(f"{i.expression}: {i.diagnostics}" if i.expression else i.diagnostics for i in faults)
 
 
 def outcome(refused: Refused, source: str, line: int) -> Mapping[str, Any]:

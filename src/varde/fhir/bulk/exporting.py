@@ -134,7 +134,15 @@ class _Slice:
             self._position["batch"] = first // _MEMBERS + 1
             yield ()
 
-    async def _take(self, role: str, kind: str, rows: Sequence[Any]) -> None:
+    async def _take(self, role: str, kind: str, found: Sequence[Any]) -> None:
+        # What no predicate can judge: whether a former version was within a narrowed scope.
+        rows = [
+            row
+            for row in found
+            if not (row["former"] and row["body"]) or self._gate.admits(Interaction.EXPORT, kind, row["body"])
+        ]
+        if not rows:
+            return
         if self._file is None or self._file.resources >= FILE:
             await self._finish()
             self._file = await self._open(role, kind)

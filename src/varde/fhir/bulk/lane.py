@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 
 from varde.fhir import splice
-from varde.fhir.bulk.checking import Ready, Refused
+from varde.fhir.bulk.checking import Ready, Refused, said
 from varde.fhir.committing import Item, by_type
 from varde.fhir.definitions import type_number
 from varde.fhir.errors import FhirError, Forbidden, Unavailable
@@ -52,7 +52,7 @@ class Lane(Store):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.database, store.clock)
-        self.custom, self.projections = store.custom, store.projections
+        self.custom, self.knowing, self.projections = store.custom, store.knowing, store.projections
 
     async def ready(self) -> None:
         """Know by which definitions resources are found now. Called before what is to be put is checked."""
@@ -70,7 +70,8 @@ class Lane(Store):
             taken = Taken()
             try:
                 async with self.transaction() as connection:
-                    for part in _rounds(await self._allowed(gate, chunk, taken)):
+                    allowed = await self._allowed(gate, chunk, taken)
+                    for part in _rounds(await self._judged(connection, allowed, taken)):
                         await self._part(gate, connection, part, taken, copying=copying)
                     await _marked(mark, connection, taken)
                 return taken
@@ -96,6 +97,17 @@ class Lane(Store):
             Refused(one.place, f"{one.type}/{one.id}", closed[one.type]) for one in chunk if one.type in closed
         ]
         return [one for one in chunk if one.type not in closed]
+
+    async def _judged(self, connection: Any, chunk: Sequence[Ready], taken: Taken) -> Sequence[Ready]:
+        """Those that are valid by what the store itself defines; the others are refused."""
+        refused: set[int] = set()
+        for one in chunk:
+            if one.wanted and await self.knowing.concerns(connection, one.wanted):
+                faults = await self.faults_of(one.parsed, connection)
+                if faults:
+                    refused.add(one.place)
+                    taken.refused.append(Refused(one.place, f"{one.type}/{one.id}", said(faults)))
+        return [one for one in chunk if one.place not in refused] if refused else chunk
 
     async def _part(self, gate: Gate, connection: Any, part: Sequence[Ready], taken: Taken, *, copying: bool) -> None:
         """Write resources of which none stands twice."""

@@ -108,7 +108,8 @@ def compile_path(text: str, *, of_constraints: bool = False) -> Expression:
     """Compile an expression. Raises FhirPathError for what is no FHIRPath or names an unknown function or type.
 
     `of_constraints`: as R4's constraints take for granted, startsWith, endsWith, contains and matches answer false
-    on nothing (bdl-8, ref-1), as does `is` (ras-2), where FHIRPath says empty, and matches() is about the whole text (eld-19).
+    on nothing (bdl-8, ref-1), as does `is` (ras-2), where FHIRPath says empty; and matches() is about the whole
+    text (eld-19).
     """
     tree = parse(text)
     return Expression(text, tree, Compiler(of_constraints).step(tree))
@@ -141,6 +142,9 @@ class Compiler:
                 return inner if operator == "+" else lambda focus, frame: operators.negative(inner(focus, frame))
             case TypeTest(operator, source, kind):
                 return self._call(source, operator, (Literal((kind,)),))
+            case Binary("|", _, _) if _is_constant(tree):
+                known = self._binary("|", self.step(tree.left), self.step(tree.right))([], Frame(Context(), []))
+                return lambda focus, frame: known
             case Binary(operator, left, right):
                 return self._binary(operator, self.step(left), self.step(right))
 
@@ -178,6 +182,16 @@ class Compiler:
             return function
         inner = self.step(source)
         return lambda focus, frame: function(inner(focus, frame), frame)
+
+
+def _is_constant(tree: Tree) -> bool:
+    """Whether it is a list of literals, as `'a' | 'b'`: made once."""
+    match tree:
+        case Binary("|", left, right):
+            return _is_constant(left) and _is_constant(right)
+        case Literal():
+            return True
+    return False
 
 
 def _special(name: str) -> Step:

@@ -165,6 +165,12 @@ def _extension(compiler: Compiler, arguments: tuple[Tree, ...]) -> Step:
     return step
 
 
+def _has_extension(compiler: Compiler, arguments: tuple[Tree, ...]) -> Step:
+    """Not of FHIRPath, but R4's own search parameters use it."""
+    found = _extension(compiler, arguments)
+    return lambda focus, frame: [bool(found(focus, frame))]
+
+
 def _resolve(compiler: Compiler, arguments: tuple[Tree, ...]) -> Step:
     def step(focus: Items, frame: Frame) -> Items:
         context = frame.context
@@ -306,7 +312,8 @@ FUNCTIONS: dict[str, Function] = {
     "join": Function(_make_join, (0, 1)),
     "children": _plain(lambda f: [c for n in f if isinstance(n, Node) for c in children(n)]),
     "descendants": _plain(lambda f: [d for n in f if isinstance(n, Node) for d in descendants(n)]),
-    "extension": Function(_extension, (1, 1)), "resolve": Function(_resolve, (0, 0)),
+    "extension": Function(_extension, (1, 1)),
+    "hasExtension": Function(_has_extension, (1, 1)), "resolve": Function(_resolve, (0, 0)),
     "memberOf": Function(_told("member_of"), (1, 1)), "conformsTo": Function(_told("conforms"), (1, 1)),
     "htmlChecks": Function(_html, (0, 1)), "trace": Function(_trace, (1, 2)),
     "now": Function(_clock("dateTime"), (0, 0)), "today": Function(_clock("date"), (0, 0)),

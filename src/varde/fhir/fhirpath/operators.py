@@ -31,6 +31,8 @@ def truth(items: Items) -> bool | None:
 def same(a: Any, b: Any) -> bool | None:
     """Whether two items are equal; None when that is not known."""
     a, b = system_value(a), system_value(b)
+    if type(a) is str and type(b) is str:
+        return a == b
     if isinstance(a, Node) or isinstance(b, Node):
         return isinstance(a, Node) and isinstance(b, Node) and a.value == b.value and a.extra == b.extra
     if isinstance(a, Temporal) or isinstance(b, Temporal):
@@ -145,7 +147,8 @@ def _ordered(test: Callable[[int], bool]) -> Callable[[Items, Items], Items]:
 
 def contains(items: Items, wanted: Any) -> bool:
     """Whether an item equal to `wanted` is among the items."""
-    return any(same(item, wanted) is True for item in items)
+    value = system_value(wanted)
+    return any(same(item, value) is True for item in items)
 
 
 def within(left: Items, right: Items) -> Items:

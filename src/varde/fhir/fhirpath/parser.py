@@ -158,7 +158,7 @@ class _Parser:
             named = Literal((self._type(),))
             self._expect(")")
             return Call(source, text, (named,))
-        arguments = []
+        arguments: list[Tree] = []
         while self._peek() != ("symbol", ")"):
             if arguments:
                 self._expect(",")

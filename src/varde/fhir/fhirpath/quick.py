@@ -12,10 +12,14 @@ from typing import Any
 
 from varde.fhir.fhirpath.compiler import URLS
 from varde.fhir.fhirpath.model import Way, kinds_of, ways
-from varde.fhir.fhirpath.syntax import Binary, Call, Literal, Member, Special, Tree, Variable, first_step
+from varde.fhir.fhirpath.syntax import Binary, Call, Indexer, Literal, Member, Special, Tree, TypeTest, Variable
 from varde.fhir.fhirpath.values import DATES, Temporal
 
 _DEFINITE = frozenset({"exists", "empty", "hasValue"})
+_EMPTY_OF_NOTHING = """
+    where select first last tail skip take ofType as resolve extension children descendants single distinct repeat
+    intersect exclude toString toInteger toDecimal substring length lower upper trim
+"""
 _TEXT = {"startsWith": "{0}.startswith({1})", "endsWith": "{0}.endswith({1})", "contains": "{1} in {0}"}
 
 
@@ -113,6 +117,17 @@ class Quick:
                 return f"(bool({self._true(left, scope)}) {sign} bool({self._true(right, scope)}))"
             case Binary("=" | "!=" as operator, left, Literal() | Variable() as right):
                 return self._compared(left, [_text(right)], scope, (operator == "=") == wanted)
+            case Binary(
+                "=" | "<" | "<=" | ">" | ">=" as operator,
+                Call(Member(None, name), "count", ()),
+                Literal((int(number),)),
+            ):
+                way = self._way(name, scope)
+                if way.primitive or not way.repeats:
+                    raise _Slow
+                sign = "==" if operator == "=" else operator
+                found = f"(len({scope.variable}.get({way.json!r}, ())) {sign} {number})"
+                return found if wanted else f"(not {found})"
             case Binary("in", left, right):
                 return self._compared(left, list(_listed(right)), scope, wanted)
             case Binary("<=" | ">=" as operator, left, right):
@@ -184,7 +199,7 @@ class Quick:
         raise _Slow
 
     def _guard(self, tree: Tree, scope: _Scope) -> str:
-        step = first_step(tree)
+        step = _needed(tree)
         if step is None:
             return ""
         try:
@@ -255,15 +270,31 @@ def _over(quantifier: str, test: str, items: _Items) -> str:
     return f"{quantifier}({test} {items.loops})" if items.loops else f"({test})"
 
 
+def _needed(tree: Tree) -> Member | None:
+    """The member without which a chain is empty; None where a step in it answers on nothing too, as count() does."""
+    step: Tree | None = tree
+    while step is not None:
+        match step:
+            case Member(None, _):
+                return step
+            case Member(source, _) | Indexer(source, _) | TypeTest("as", source, _):
+                step = source
+            case Call(source, name, _) if name in _EMPTY_OF_NOTHING.split():
+                step = source
+            case _:
+                return None
+    return None
+
+
 def _beginning(tree: Tree, wanted: bool) -> tuple[Member | None, bool]:
     """The member without which the answer is known, and whether that answer is the wanted one."""
     match tree:
         case Call(source, "exists", _) if source is not None:
-            return first_step(source), not wanted
+            return _needed(source), not wanted
         case Call(source, "empty" | "all" | "isDistinct", _) if source is not None:
-            return first_step(source), wanted
+            return _needed(source), wanted
         case Binary("=" | "!=" | "<" | "<=" | ">" | ">=" | "in", left, _):
-            return first_step(left), False
+            return _needed(left), False
     return None, False
 
 

@@ -83,17 +83,3 @@ class TypeTest:
 
 
 Tree = Literal | Variable | Special | Member | Call | Indexer | Unary | Binary | TypeTest
-
-
-def first_step(tree: Tree) -> Member | None:
-    """The member of the focus where a chain of steps begins, if it begins with one."""
-    while True:
-        match tree:
-            case Member(None, _):
-                return tree
-            case Member(source, _) | Call(source, _, _) if source is not None:
-                tree = source
-            case Indexer(source, _) | TypeTest("as", source, _):
-                tree = source
-            case _:
-                return None

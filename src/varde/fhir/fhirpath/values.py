@@ -1,10 +1,11 @@
-"""What a FHIRPath collection holds: nodes of a resource, and system values (bool, int, Decimal, str, Temporal, Quantity)."""
+"""What a FHIRPath collection holds: nodes of a resource, and system values: bool, int, Decimal, str, Temporal and
+Quantity."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -106,7 +107,8 @@ class Temporal:
     def _moment(self) -> datetime | None:
         year, month, day, *rest = self.normal()
         try:
-            return datetime(year, month, day, *(int(r) for r in rest))  # noqa: DTZ001
+            hour, minute, second = (*(int(r) for r in rest), 0, 0, 0)[:3]
+            return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001
         except ValueError:
             return None
 
@@ -119,12 +121,14 @@ def _minutes(zone: str | None) -> int | None:
 
 
 def _of_the_calendar(kind: str, parts: list[Any]) -> bool:
+    first = [] if kind == "time" else [*parts[:3], 1, 1][:3]
+    hour, minute, second = [*(int(p) for p in (parts if kind == "time" else parts[3:])), 0, 0, 0][:3]
     try:
-        if kind == "time":
-            time(*(int(p) for p in parts))
-        else:
-            year, month, day, *rest = [*parts, 1, 1][: max(3, len(parts))] if len(parts) < 3 else parts
-            datetime(year, month, day, *(min(int(r), 59) if n == 2 else int(r) for n, r in enumerate(rest)))  # noqa: DTZ001
+        if first:
+            year, month, day = first
+            date(year, month, day)
+        # A leap second is of the calendar (instant's pattern takes 60), though Python's time has none
+        time(hour, minute, min(second, 59) if second <= 60 else second)
     except ValueError:
         return False
     return True
@@ -161,8 +165,3 @@ def _in_base(quantity: Quantity) -> tuple[Decimal, str]:
     unit = _CALENDAR.get(quantity.unit, quantity.unit)
     factor, base = _FACTORS.get(unit, (Decimal(1), unit))
     return quantity.value * factor, base
-
-
-def zone_of(minutes: int) -> timezone:
-    """The timezone that many minutes east of UTC."""
-    return timezone(timedelta(minutes=minutes))

@@ -44,7 +44,7 @@ def read(patient: Mapping[str, Any]) -> Demographics:
         frozenset(_identifiers(patient)),
         tuple(name for one in dicts(patient.get("name")) if any(name := _name(one))),
         birth if isinstance(birth, str) and _DATE.match(birth) else None,
-        gender if gender in {"male", "female", "other"} else None,
+        gender if isinstance(gender, str) and gender in {"male", "female", "other"} else None,
         frozenset(street for one in addresses for street in _streets(one)),
         frozenset(_plain(one["postalCode"]) for one in addresses if isinstance(one.get("postalCode"), str)),
         frozenset(contact for one in dicts(patient.get("telecom")) if (contact := contact_of(one))),

@@ -172,6 +172,7 @@ class Comparing:
             low, high = exact - margin, math.nextafter(exact + margin, math.inf)
         if converted is not None:
             low, high, exact = converted.base(low), converted.base(high), converted.base(exact)
+            high = max(high, math.nextafter(exact, math.inf))
         c = self.parameters
         if prefix in {"gt", "sa", "lt", "eb", "ge", "le"}:
             # Comparisons are with the number itself; only equality heeds its precision (R4 3.1.1.4.6).

@@ -50,12 +50,23 @@ def _pairs(resource_type: str) -> tuple[Any, ...]:
 
 def extract_composites(resource_type: str, resource: Mapping[str, Any], rows: IndexRows) -> None:
     """Add the rows of the type's composite parameters."""
+    holders: dict[str, list[Any]] = {}
+    known: dict[tuple[int, str], set[str]] = {}
     for base, token, other in _pairs(resource_type):
-        for holder in values.walk(resource, base["steps"]):
+        name = base["name"]
+        if name not in holders:
+            holders[name] = values.walk(resource, base["steps"])
+        for holder in holders[name]:
             found = list(_found(other, holder, resource))
-            codes = _codes(token, holder, resource) if found else ()
+            if not found:
+                continue
+            # The same element's token goes with each of its values.
+            place = (id(holder), token["expression"])
+            codes = known.get(place)
+            if codes is None:
+                codes = known[place] = _codes(token, holder, resource)
             for code in codes:
-                key = composite_key(base["name"], other["expression"], code)
+                key = composite_key(name, other["expression"], code)
                 scratch = IndexRows()
                 for handler, value in found:
                     handler(scratch, key, value)
@@ -82,10 +93,10 @@ def _codes(token: Any, holder: Any, resource: Mapping[str, Any]) -> set[str]:
 
 def _found(component: Any, holder: Any, resource: Mapping[str, Any]) -> Iterator[tuple[Callable[..., None], Any]]:
     for path in component["paths"]:
-        start, steps = resource if path["whole"] else holder, path["steps"]
-        if type(start) is dict and steps and len(steps[0]) == 2 and steps[0][0] not in start:
-            continue  # most of a choice's types are not there: seen without a walk
+        source, steps = resource if path["whole"] else holder, path["steps"]
+        if steps and len(steps[0]) == 2 and isinstance(source, Mapping) and steps[0][0] not in source:
+            continue  # most choices of a value are not there
         handler = values.handler(component["kind"], path["type"])
         if handler is not None:
-            for value in values.walk(start, steps):
+            for value in values.walk(source, steps):
                 yield handler, value

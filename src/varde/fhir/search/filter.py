@@ -31,7 +31,7 @@ _SPACE = re.compile(r"\s*")
 _NAME = re.compile(r"(_has:[A-Za-z]+:[\w\-]+:)*[A-Za-z_][\w\-]*(:[A-Za-z]+)?")
 _WORD = re.compile(r"[a-z]{2,3}(?=[\s(]|$)")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_TOKEN = re.compile(r"[^\s\])]+")
+_TOKEN = re.compile(r'[^\s\])"][^\s\])]*')
 _MAXIMUM_LENGTH = 4000
 _MAXIMUM_NESTING = 20
 

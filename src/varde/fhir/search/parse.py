@@ -56,6 +56,7 @@ def parse(resource_type: str | None, query: str | Sequence[tuple[str, str]], *, 
             if not lenient or base in RESULT or not any(issue.code == "not-supported" for issue in error.issues):
                 raise
             search.warnings.append(str(error))
+            search.ignored.append((name, text))
     if search.summary == "text" and search.includes:
         raise BadRequest.of("_summary=text cannot be mixed with _include and _revinclude")
     return search

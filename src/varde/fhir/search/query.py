@@ -134,6 +134,8 @@ class Search:
     shaped: bool = False
     """Whether parameters that shape the result were given."""
     warnings: list[str] = field(default_factory=list)
+    ignored: list[tuple[str, str]] = field(default_factory=list)
+    """What was passed over, with a warning: (name, value)."""
 
     @property
     def asks(self) -> bool:

@@ -63,6 +63,8 @@ class _Key:
     sql: str
     cast: str
     descending: bool
+    join: str = ""
+    """What the key's values are joined from, one a resource: found once for all, not anew for each."""
 
 
 def _single_patient(search: Search) -> tuple[int | None, Condition | None]:
@@ -79,7 +81,7 @@ def _single_patient(search: Search) -> tuple[int | None, Condition | None]:
             if "/" not in wanted and condition.parameter.code == "patient":
                 return resource_key("Patient", wanted), condition
             key, number, form = reference_target(wanted)
-            if form == "l" and number == type_number("Patient"):
+            if form == "l" and "/_history/" not in wanted and number == type_number("Patient"):
                 return key, condition
     return None, None
 
@@ -126,7 +128,8 @@ def compile_search(
     if counting:
         sql = f"select count(*) from {source} where " + " and ".join(where)
         return Statement(sql, parameters.values, 0)
-    keys = _sort_keys(search, parameters, date)
+    keys = _sort_keys(search, parameters, date, placed)
+    source += "".join(key.join for key in keys)
     back = (search.page or "").startswith(BEFORE)
     if search.page:
         where.append(_beyond(search.page.removeprefix(BEFORE), keys, rid, parameters, back=back))
@@ -196,29 +199,38 @@ def _driver(search: Search, conditions: list[Question], counting: bool = False) 
     return None
 
 
-def _sort_keys(search: Search, parameters: Parameters, date: str) -> list[_Key]:
+def _sort_keys(search: Search, parameters: Parameters, date: str, patient: str | None) -> list[_Key]:
     if not search.sort:
         # Newest first by the main date. Over all types by their keys alone, which no write moves.
         return [] if search.resource_type is None else [_Key(date, "timestamptz", True)]
-    return [_sort_key(search, sort, parameters, date) for sort in search.sort]
+    return [_sort_key(search, sort, parameters, date, patient, f"s{number}") for number, sort in enumerate(search.sort)]
 
 
-def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str) -> _Key:
+def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str, patient: str | None, alias: str) -> _Key:
     if sort.code == "_id":
         return _Key("r.id", "text", sort.descending)
     if sort.code == "_lastUpdated":
         return _Key("r.updated", "timestamptz", sort.descending)
     if is_main_date(search.resource_type, sort):
+        if not sort.descending:  # what has no date stands first in the index, and is to come last
+            last = "'9999-12-31 00:00:00+00'::timestamptz"
+            date = f"(case when {date} = '0001-01-02 00:00:00+00'::timestamptz then {last} else {date} end)"
         return _Key(date, "timestamptz", sort.descending)
     assert sort.parameter is not None
     kind = sort.parameter.kind
     edge, cast = "max" if sort.descending else "min", _CAST[kind]
+    join = ""
     if kind == "reference":
         value = _least_reference(sort, edge, parameters)
     else:
         column = "s.high" if kind == "date" and sort.descending else _SORT_COLUMN[kind]
         key = parameters.add(sort.parameter.key)
-        value = f"(select {edge}({column}) from {TABLES[kind]} s where s.rid = r.rid and s.param = {key}::int)"
+        scope = f" and s.patient = {patient} and s.patient <> s.rid" if patient else ""
+        value = f"{alias}.value"
+        join = (
+            f" left join (select s.rid, {edge}({column}) as value from {TABLES[kind]} s"
+            f" where s.param = {key}::int{scope} group by s.rid) {alias} on {alias}.rid = r.rid"
+        )
     # Resources without a value come last either way.
     empty = {
         "text": "''" if sort.descending else "U&'\\+10FFFF'",
@@ -226,7 +238,7 @@ def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str) -> 
         "timestamptz": "'0001-01-01 00:00:00+00'" if sort.descending else "'9999-12-31 00:00:00+00'",
     }[cast]
     sql = f"coalesce({value}, {empty}::{cast})"
-    return _Key(sql + (' collate "C"' if cast == "text" else ""), cast, sort.descending)
+    return _Key(sql + (' collate "C"' if cast == "text" else ""), cast, sort.descending, join)
 
 
 def _least_reference(sort: Sort, edge: str, parameters: Parameters) -> str:

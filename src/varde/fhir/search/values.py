@@ -184,8 +184,8 @@ def _version_key(literal: str) -> int | None:
 def reference_keys(wanted: str, targets: Sequence[str]) -> list[int]:
     """The target keys of a reference as asked for: relative, absolute, versioned, urn, canonical, or a bare id of one
     of the types `targets` (of any type when there are none)."""
-    if "/" not in wanted and ":" not in wanted:
-        return [resource_key(t, wanted) for t in targets or resource_types()]
+    if "/" not in wanted and ":" not in wanted:  # an id, or a canonical that is no url
+        return [*(resource_key(t, wanted) for t in targets or resource_types()), text_key(wanted)]
     version = _version_key(wanted)
     if version is not None:
         return [version]
@@ -347,7 +347,8 @@ def number_range(text: str) -> tuple[float, float]:
     mantissa, _, exponent = text.lower().partition("e")
     decimals = len(mantissa.partition(".")[2])
     half = 0.5 * 10.0 ** (int(exponent or 0) - decimals) if len(exponent) < 5 else 0.0
-    return value - half, value + half
+    # A float may not tell so fine figures apart: the number itself is always in its own range.
+    return value - half, max(value + half, math.nextafter(value, math.inf))
 
 
 _Figures = tuple[int, float, float, int, str, str | None, int | None, float | None, float | None]
@@ -446,7 +447,8 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
         "Coding": _string_concept,
     },
     "date": {
-        **dict.fromkeys(("date", "dateTime", "instant"), _date),
+        # A schedule that is told as a text may be a date all the same (CarePlan.activity.detail.scheduledString).
+        **dict.fromkeys(("date", "dateTime", "instant", "string"), _date),
         "Period": _date_period,
         "Timing": _date_timing,
     },

@@ -17,7 +17,7 @@ _TEXTS = frozenset({"code", "string", "uri", "url", "canonical", "oid", "uuid", 
 
 def text(url: str) -> str:
     """The sentence of a code that is not of the value set."""
-    return f"the code is not of the required value set {url}"
+    return f"the code is not of the required value set {url.partition('|')[0]}"
 
 
 @cache

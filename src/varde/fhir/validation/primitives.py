@@ -52,7 +52,7 @@ def _integer(low: int, high: int) -> Check:
 
 
 def _decimal(value: Any, holder: dict[str, Any], walk: Walk) -> Faults:
-    if type(value) is float or type(value) is int or isinstance(value, Decimal):
+    if type(value) is float or (isinstance(value, float | int | Decimal) and value is not True and value is not False):
         return None
     return [Fault("structure", "must be a number")]
 

@@ -16,7 +16,6 @@ from varde.fhir.validation import bindings, invariants, primitives, references
 from varde.fhir.validation.walk import Check, Fault, Faults, Walk, shown
 
 _IGNORED = frozenset({"fhir_comments"})
-MAXIMUM_DEPTH = 100
 
 
 @cache
@@ -54,7 +53,7 @@ def check_of(kind: str) -> Check:
             found = [Fault("structure", f"unknown element '{shown(name)}'")] if one is None else one(inner, value, walk)
             if found is not None:
                 if one is not None:
-                    part = parts.get(name[1:] if name[:1] == "_" else name, name)
+                    part = parts.get(name[1:] if name[:1] == "_" else name) or str(name)
                     for fault in found:
                         fault.parts.append(part)
                 if faults is None:
@@ -62,15 +61,15 @@ def check_of(kind: str) -> Check:
                 else:
                     faults += found
         for names, text, element in required:
-            for name in names:
-                if name in value:
+            for one_of in names:
+                if one_of in value:
                     break
             else:
                 faults = faults or []
                 faults.append(Fault("required", text, element))
-        for names in choices:
-            if not names.isdisjoint(value):
-                faults = _one_choice(names, value, known, faults)
+        for choice in choices:
+            if not choice.isdisjoint(value):
+                faults = _one_choice(choice, value, known, faults)
         if len(value) <= least and (not value or "id" in value):
             faults = faults or []
             faults.append(Fault("structure", "an object may not be empty (ele-1)"))
@@ -224,8 +223,7 @@ def _array(name: str, one: Check, primitive: bool) -> Check:
         if not value:
             return [Fault("structure", "an array may not be empty")]
         faults: list[Fault] | None = None
-        place = 0
-        for item in value:
+        for place, item in enumerate(value):
             if item is None:
                 twin = holder.get(twin_name) if primitive else None
                 aligned = isinstance(twin, list) and place < len(twin) and twin[place] is not None
@@ -236,7 +234,6 @@ def _array(name: str, one: Check, primitive: bool) -> Check:
                 for fault in found:
                     fault.parts.append(f"[{place}]")
                 faults = found if faults is None else faults + found
-            place += 1
         return faults
 
     return check

@@ -71,6 +71,11 @@ class Walk:
         """Urls of definitions that were wanted and are not at hand."""
         return self._judge.unknown if self._judge is not None else set()
 
+    @property
+    def named(self) -> set[str]:
+        """Urls of the definitions beside R4's own by which something was judged."""
+        return self._judge.beside if self._judge is not None else set()
+
     def context(self, focus: Node) -> Context:
         """What FHIRPath may ask for."""
         return Context(
@@ -119,7 +124,7 @@ def _entries(bundle: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def shown(name: object) -> str:
-    """A member's name as it may stand in a text: what is no name is not repeated."""
-    text = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "?" for c in str(name))
+def shown(name: object, also: str = "") -> str:
+    """A name as it may stand in a text: what is no name is not repeated. `also`: characters that it may have."""
+    text = "".join(c if c.isascii() and (c.isalnum() or c in "_-" or c in also) else "?" for c in str(name))
     return text[:40]

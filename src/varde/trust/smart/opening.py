@@ -17,7 +17,7 @@ from varde.trust.scope import Scope
 from varde.trust.sessions import Sessions
 from varde.trust.smart.authorizations import Authorization, Authorizations, digest
 from varde.trust.smart.clients import Client, Clients
-from varde.trust.smart.grant import grant_of
+from varde.trust.smart.grant import Grant, grant_of
 from varde.trust.smart.scopes import read_words
 
 LOOKED_EVERY = 1.0
@@ -35,6 +35,12 @@ class Opened:
     """Seconds since 1970."""
     authorization: int
     digest: bytes
+
+
+def system_scope(access: Access, client: Client, grant: Grant) -> Scope:
+    """The scope of an app that acts by itself."""
+    made = access.for_system(client.name, client.ground, types=grant.read, write_types=grant.write, grant=grant)
+    return replace(made, actor=replace(made.actor, key=client.id), through=client.through)
 
 
 class AppTokens:
@@ -69,11 +75,7 @@ class AppTokens:
         if authorization.session is not None and not await self._sessions.alive(authorization.session):
             raise LookupError("the session has ended")
         if authorization.kind == "system":
-            grant = grant_of([word for word in words if word.level == "system"])
-            made = self._access.for_system(
-                client.name, client.ground, types=grant.read, write_types=grant.write, grant=grant
-            )
-            return replace(made, actor=replace(made.actor, key=client.id), through=client.through)
+            return system_scope(self._access, client, grant_of([word for word in words if word.level == "system"]))
         words = tuple(word for word in words if word.level != "system")
         shown = "fhirUser" in others
         if authorization.kind == "patient":

@@ -12,7 +12,7 @@ from varde.fhir.fhirpath import FhirPathError, Node
 from varde.fhir.fhirpath.model import Way, kinds_of, ways
 from varde.fhir.fhirpath.navigate import child
 from varde.fhir.fhirpath.operators import order
-from varde.fhir.structure import Constraint
+from varde.fhir.structure import Constraint, MemberOf
 from varde.fhir.validation import bindings, invariants
 from varde.fhir.validation.profiles import patterns, slicing
 from varde.fhir.validation.profiles.tree import Element, Profile
@@ -31,6 +31,8 @@ class Run:
         self.known = walk.known
         self.unknown: set[str] = set()
         """Urls of profiles and value sets that were wanted and are not at hand."""
+        self.beside: set[str] = set()
+        """Urls, named by the resource, of definitions that are not R4's own."""
         self._done: dict[tuple[int, str], list[Fault]] = {}
         self._depth = 0
 
@@ -43,6 +45,7 @@ class Run:
         if profile is None:
             self.unknown.add(url)
             return []
+        self._note(url)
         if profile.type != "Extension":
             return [Fault("structure", "the url names a definition that is of no extension", "url")]
         return self.by(profile, Node(value, "Extension"))
@@ -56,12 +59,18 @@ class Run:
             profile = self.known.profile(url)
             if profile is None:
                 self.unknown.add(url)
-            elif profile.type not in kinds_of(kind):
+                continue
+            self._note(url)
+            if profile.type not in kinds_of(kind):
                 words = f"the profile {profile.url} is of {profile.type}, not of {kind}"
                 found.append(Fault("structure", words, "profile", "meta"))
             else:
                 found += self.by(profile, Node(value, kind))
         return found
+
+    def _note(self, url: str) -> None:
+        if self.known.is_beside(url):
+            self.beside.add(url)
 
     def by(self, profile: Profile, node: Node) -> list[Fault]:
         """The faults of a value by a profile. Asked for again while it is judged, there are none."""
@@ -112,12 +121,6 @@ class Run:
             return None
         value, kind = (item.value, item.type) if isinstance(item, Node) else (item, "code")
         return bindings.is_member(value, kind, codes)
-
-    def type_of(self, url: str) -> str | None:
-        """The type that a profile is of."""
-        definition = self.known.definition(url)
-        found = definition.get("type") if definition is not None else None
-        return found if isinstance(found, str) else None
 
     def target_type(self, reference: Node) -> str | None:
         """The type of the resource that a Reference names, by the resource or by the reference itself."""
@@ -206,11 +209,12 @@ def _bound(url: str) -> Step:
 
 def _constraints(element: Element, kind: str) -> list[Constraint]:
     """The profile's own: what R4 says of the type, or of the element, is judged there."""
+    base_member = _base(element)
     base = {
         (c.key, c.expression)
         for k in (kind, *kinds_of(kind))
         for c in structure.constraints_of(k)
-    } | {(c.key, c.expression) for c in _base_constraints(element)}  # fmt: skip
+    } | {(c.key, c.expression) for c in (base_member.constraints if base_member is not None else ())}  # fmt: skip
     return [
         Constraint(str(c.get("key")), str(c.get("severity")), str(c.get("human", "")), c["expression"])
         for c in element.definition.get("constraint", ())
@@ -218,11 +222,11 @@ def _constraints(element: Element, kind: str) -> list[Constraint]:
     ]
 
 
-def _base_constraints(element: Element) -> tuple[Constraint, ...]:
-    source = element.definition.get("path")
-    holder, _, name = str(source or "").rpartition(".")
-    found = structure.members(holder).get(name) if holder and structure.is_known(holder) else None
-    return found.constraints if found is not None else ()
+def _base(element: Element) -> MemberOf | None:
+    """What R4 says of the element that the profile is about, where its path tells which."""
+    holder, _, name = str(element.definition.get("path") or "").rpartition(".")
+    known = structure.members(holder) if structure.is_known(holder) else {}
+    return known.get(name) or next((m for m in known.values() if m.element == name.removesuffix("[x]")), None)
 
 
 def _typed(element: Element, kind: str) -> list[Step]:
@@ -235,7 +239,10 @@ def _typed(element: Element, kind: str) -> list[Step]:
     profiles = [url for t in of_kind for url in t.get("profile", ())]
     if profiles and all(t.get("profile") for t in of_kind):
         found.append(_conforming(profiles))
+    base = _base(element)
     targets = [url for t in of_kind if t["code"] == "Reference" for url in t.get("targetProfile", ())]
+    if base is not None and {structure.core_url(t) for t in base.targets or ("Resource",)} == set(targets):
+        targets = []
     if targets and kind == "Reference" and structure.core_url("Resource") not in targets:
         found.append(_targeted(targets))
     return found
@@ -263,7 +270,7 @@ def _conforming(urls: list[str]) -> Step:
 
 def _targeted(urls: list[str]) -> Step:
     def step(node: Node, run: Run) -> list[Fault]:
-        kinds = {url: run.type_of(url) for url in urls}
+        kinds = {url: run.known.type_of(url) for url in urls}
         unknown = [url for url, kind in kinds.items() if kind is None]
         if unknown:
             run.unknown.update(unknown)
@@ -289,19 +296,23 @@ def _targeted(urls: list[str]) -> Step:
 
 def _members(name: str, inner: Element, kind: str, known: Any, run: Run) -> Step | None:
     """What there is to ask of one element of a value: how often, of which types, in which slices, and each item."""
-    stem = name.removesuffix("[x]")
+    stem, only = name.removesuffix("[x]"), None
     found = known.get(stem)
     if found is None:
-        return None
+        # `deceasedBoolean` for `deceased[x]`: what is said is about that type alone
+        member = structure.members(kind).get(stem)
+        if member is None:
+            return None
+        stem, only, found = member.element, member.type, known[member.element]
     least, most = _number(inner.definition.get("min")), inner.definition.get("max", "*")
     limit = None if most == "*" or not str(most).isdigit() else int(most)
-    if least <= _base_least(kind, found):
+    if least <= _base_least(kind, found) or _is_given(kind, stem):
         least = 0
     allowed = _allowed_types(inner, found)
     sliced = _slices(inner, run) if inner.slices else None
 
     def step(node: Node, run: Run) -> list[Fault]:
-        items = child(node, stem)
+        items = [item for item in child(node, stem) if only is None or item.type == only]
         count = len(items)
         faults: list[Fault] = []
         if count < least:
@@ -344,6 +355,11 @@ def _too_few(stem: str, least: int) -> str:
 
 def _number(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _is_given(kind: str, name: str) -> bool:
+    """Whether the server itself sets it when the resource is written, so that nobody need send it."""
+    return (kind == "Meta" and name in {"lastUpdated", "versionId"}) or (is_type(kind) and name == "id")
 
 
 def _base_least(kind: str, found: tuple[Way, ...]) -> int:
@@ -415,8 +431,9 @@ def _slices(holder: Element, run: Run) -> Callable[[list[Node], Run], _Matched]:
 def _counted(name: str, one: Element, count: int) -> list[Fault]:
     least, most = _number(one.definition.get("min")), str(one.definition.get("max", "*"))
     if count < least:
-        return [Fault("required", f"the slice '{shown(name)}' is required" + (f" {least} times" if least > 1 else ""))]
+        times = f" {least} times" if least > 1 else ""
+        return [Fault("required", f"the slice '{shown(name, '/ ')}' is required{times}")]
     if most.isdigit() and count > int(most):
         words = "is not allowed" if most == "0" else f"may be given {most} times at most"
-        return [Fault("structure", f"the slice '{shown(name)}' {words}")]
+        return [Fault("structure", f"the slice '{shown(name, '/ ')}' {words}")]
     return []

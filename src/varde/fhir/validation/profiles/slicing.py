@@ -114,7 +114,7 @@ def _by_type(sliced: Element, path: str, run: Run) -> Test:
         for datatype in element.types():
             if resolved:
                 for url in datatype.get("targetProfile", ()):
-                    codes.add(run.type_of(url) or url.rsplit("/", 1)[-1])
+                    codes.add(run.known.type_of(url) or url.rsplit("/", 1)[-1])
             else:
                 codes.add(datatype["code"])
 

@@ -11,7 +11,10 @@ from varde.fhir import structure
 
 Lookup = Callable[[str], Mapping[str, Any] | None]
 _MAXIMUM_BASES = 20
-_NOT_MERGED = frozenset({"id", "path", "constraint"})
+_NOT_MERGED = frozenset({"id", "constraint"})
+_SHAPES = {"min": int, "max": str, "type": list, "binding": dict, "constraint": list, "slicing": dict, "maxLength": int,
+           "path": str}  # fmt: skip
+"""What members of an ElementDefinition are in JSON; others are left out, since not all that is stored was judged."""
 
 
 class Element:
@@ -81,7 +84,9 @@ def profile_of(canonical: str, lookup: Lookup) -> Profile | None:
 
 
 def _tree(definition: Mapping[str, Any], lookup: Lookup, depth: int) -> Element | None:
-    if definition.get("derivation") != "constraint" or depth > _MAXIMUM_BASES:
+    if depth > _MAXIMUM_BASES:
+        return None
+    if definition.get("derivation") != "constraint":
         # R4's own types are judged by the structure's checks: nothing is left for a tree to say
         return Element(str(definition["type"])) if structure.is_known(definition["type"]) else None
     snapshot = definition.get("snapshot")
@@ -106,17 +111,19 @@ def _lay(root: Element, element: Mapping[str, Any]) -> None:
         place = _child(place, *step)
     merged = place.definition
     for name, value in element.items():
-        if name in _NOT_MERGED:
+        if name in _NOT_MERGED or not isinstance(value, _SHAPES.get(name, object)):
             continue
         if name.startswith(("fixed", "pattern", "minValue", "maxValue")):
             stem = next(s for s in ("fixed", "pattern", "minValue", "maxValue") if name.startswith(s))
             merged[stem] = (name.removeprefix(stem), value)
         elif name == "slicing":
             # Snapshots of some tools leave out what a base has said of the slicing already
-            merged[name] = {**merged.get(name, {}), **value}
+            merged[name] = merged.get(name, {}) | element["slicing"]
         else:
             merged[name] = value
-    constraints = {c.get("key"): c for c in (*merged.get("constraint", ()), *element.get("constraint", ()))}
+    own = element.get("constraint", ())
+    listed = (*merged.get("constraint", ()), *(own if isinstance(own, list) else ()))
+    constraints = {c.get("key"): c for c in listed if isinstance(c, dict)}
     if constraints:
         merged["constraint"] = list(constraints.values())
 
