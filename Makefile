@@ -28,7 +28,7 @@ $(STAMPS)/node: package-lock.json package.json | $(STAMPS)/python
 	[ -L node_modules ] || npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py) $(STAMPS)/node
+$(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py src/varde/fhir/valuesets.py) $(STAMPS)/node
 	$(BIN)/python -m varde.fhir.build
 	touch $@
 
