@@ -28,7 +28,7 @@ $(STAMPS)/node: package-lock.json package.json | $(STAMPS)/python
 	[ -L node_modules ] || npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py) $(STAMPS)/node
+$(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py src/varde/fhir/valuesets.py) $(STAMPS)/node
 	$(BIN)/python -m varde.fhir.build
 	touch $@
 
@@ -57,11 +57,11 @@ bench: setup
 	command -v wrk >/dev/null && command -v pgbench >/dev/null || { \
 	  [ "$$(id -u)" = 0 ] || { echo "The benchmarks need wrk and pgbench: install wrk and postgresql-contrib as root" >&2; exit 1; }; \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q wrk postgresql-contrib; }
-	$(BIN)/python bench/work.py
-	$(BIN)/python bench/letters_batch.py --letters 10000
-	$(BIN)/python bench/smart.py
-	$(BIN)/python bench/bulk.py
-	$(BIN)/python bench/fhir.py
+	$(BIN)/python -m bench.work
+	$(BIN)/python -m bench.letters_batch --letters 10000
+	$(BIN)/python -m bench.smart
+	$(BIN)/python -m bench.bulk
+	$(BIN)/python -m bench.fhir
 
 lock: setup
 	uv=$$(command -v uv || echo .uv/bin/uv); \

@@ -36,6 +36,12 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 async def _template(server: EmbeddedPostgres) -> None:
+    """The tests kill processes, never the machine: what the kernel has been given is kept, on disk or not."""
+    admin = await asyncpg.connect(server.url("postgres"))
+    for setting in ("fsync", "full_page_writes"):
+        await admin.execute(f"alter system set {setting} = off")
+    await admin.execute("select pg_reload_conf()")
+    await admin.close()
     await ensure_database(server.url("postgres"), "varde_template")
     await migrate(server.url("varde_template"))
 
