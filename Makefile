@@ -28,8 +28,8 @@ $(STAMPS)/node: package-lock.json package.json | $(STAMPS)/python
 	[ -L node_modules ] || npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-$(STAMPS)/fhir: $(wildcard src/varde/fhir/build*.py src/varde/fhir/valuesets.py) $(STAMPS)/node
-	$(BIN)/python -m varde.fhir.build
+$(STAMPS)/fhir: $(wildcard src/varde/fhir/building/*.py src/varde/fhir/valuesets.py) $(STAMPS)/node
+	$(BIN)/python -m varde.fhir.building.build
 	touch $@
 
 $(STAMPS)/web: $(wildcard src/varde/web/build.py src/varde/web/static/*.*) $(STAMPS)/node

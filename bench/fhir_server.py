@@ -13,8 +13,8 @@ from typing import Any
 
 from varde.clock import SystemClock
 from varde.db import Database
-from varde.fhir.capability import capability_statement
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.capability import capability_statement
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog

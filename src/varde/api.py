@@ -6,9 +6,9 @@ from varde import bulk
 from varde.app import House
 from varde.fhir.everything import EVERYTHING
 from varde.fhir.graphql.operation import GRAPHQL
+from varde.fhir.http.operations import Operation
 from varde.fhir.ips.operation import SUMMARY
 from varde.fhir.matching.operation import matching
-from varde.fhir.operations import Operation
 from varde.fhir.terminology.operations import TERMINOLOGY
 from varde.trust.persons import DNR, FNR
 

@@ -23,11 +23,11 @@ from varde.app import House, build
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.edges.subscribers.sockets import PATH as SOCKETS
-from varde.fhir.capability import Statement
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import Unavailable
-from varde.fhir.proxy import Proxied
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.capability import Statement
+from varde.fhir.http.proxy import Proxied
+from varde.fhir.http.rest import FhirApplication
 from varde.health import Health
 from varde.observe import Requests, configure_logging
 from varde.services import Card

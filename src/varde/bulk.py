@@ -22,7 +22,7 @@ from varde.fhir.bulk.operations import operations as of_bulk
 from varde.fhir.bulk.records import Bulk
 from varde.fhir.errors import FhirError, Unavailable
 from varde.fhir.gate import Gate
-from varde.fhir.operations import Operation
+from varde.fhir.http.operations import Operation
 from varde.lanes import Lanes, Task, usual
 from varde.trust.access import Refused
 from varde.work import jobs

@@ -14,7 +14,7 @@ from varde.edges.subscribers.delivery import Delivery, Jobs
 from varde.edges.subscribers.hook import WebHooks
 from varde.edges.subscribers.signing import Signer
 from varde.edges.subscribers.sockets import PATH, Sockets
-from varde.fhir.operations import Operation
+from varde.fhir.http.operations import Operation
 from varde.fhir.subscriptions.operations import Asking
 from varde.fhir.subscriptions.projection import Subscribing
 from varde.settings import Settings

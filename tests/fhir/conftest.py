@@ -10,9 +10,9 @@ import pytest
 from tests.fhir.gates import OpenGate
 from varde.clock import SetClock
 from varde.db import Database
-from varde.fhir.capability import capability_statement
 from varde.fhir.gate import Gate
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.capability import capability_statement
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 
 

@@ -20,9 +20,9 @@ from varde.embedded import EmbeddedPostgres
 from varde.fhir.definitions import resource_types, search_parameters
 from varde.fhir.errors import BadRequest, Conflict, FhirError, Unprocessable
 from varde.fhir.gate import Gate
-from varde.fhir.patch import PatchKind, apply_patch
-from varde.fhir.proxy import Proxied
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.proxy import Proxied
+from varde.fhir.http.rest import FhirApplication
+from varde.fhir.patching.patch import PatchKind, apply_patch
 from varde.fhir.search.dates import date_range
 from varde.fhir.search.extract import extract
 from varde.fhir.search.parse import parse

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.demo_server import DemoServer
-from varde.fhir.capability import capability_statement
 from varde.fhir.definitions import resource_types
 from varde.fhir.errors import BadRequest
+from varde.fhir.http.capability import capability_statement
 from varde.fhir.search.parse import parse
 from varde.fhir.validate import faults_of
 

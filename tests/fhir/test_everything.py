@@ -15,9 +15,9 @@ import pytest
 from tests.fhir.gates import HidingGate, OpenGate, VeiledGate
 from varde.fhir.everything import EVERYTHING
 from varde.fhir.gate import Gate, Interaction
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.ips.operation import SUMMARY
 from varde.fhir.keys import resource_key
-from varde.fhir.rest import FhirApplication
 from varde.fhir.store import Store
 from varde.fhir.validate import faults_of
 

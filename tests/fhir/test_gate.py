@@ -18,8 +18,8 @@ from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.fhir.errors import FhirError, Gone, NotFound
 from varde.fhir.gate import Gate
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.keys import resource_key
-from varde.fhir.rest import FhirApplication
 from varde.fhir.store import Store
 
 LOINC = "http://loinc.org"

@@ -22,7 +22,7 @@ from varde.clock import SetClock
 from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.fhir.gate import Gate
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 
 BASE = "http://test/fhir"

@@ -172,7 +172,7 @@ async def test_conditional_patch_and_delete(client: httpx.AsyncClient) -> None:
 async def test_a_conditional_delete_of_too_many_deletes_none(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("varde.fhir.conditional.MAXIMUM_DELETED", 2)
+    monkeypatch.setattr("varde.fhir.storing.conditional.MAXIMUM_DELETED", 2)
     for number in range(3):
         await _create(client, _identified(str(number)))
     assert _refused(await client.delete("/Patient?family=hætta"), 412)["issue"][0]["code"] == "multiple-matches"

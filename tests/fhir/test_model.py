@@ -18,9 +18,9 @@ from varde.clock import SetClock
 from varde.db import Database
 from varde.embedded import EmbeddedPostgres
 from varde.fhir.errors import FhirError, Gone, NotFound, PreconditionFailed
-from varde.fhir.interactions import Interactions
-from varde.fhir.interactions import Request as Asked
-from varde.fhir.patch import PatchKind
+from varde.fhir.http.interactions import Interactions
+from varde.fhir.http.interactions import Request as Asked
+from varde.fhir.patching.patch import PatchKind
 from varde.fhir.store import Store
 
 IDS = st.sampled_from(["a", "b", "c"])

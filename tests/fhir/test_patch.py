@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from varde.fhir.errors import BadRequest, FhirError, Unprocessable
-from varde.fhir.patch import PatchKind, apply_patch
+from varde.fhir.patching.patch import PatchKind, apply_patch
 
 IDENTIFIERS = {"identifier": [{"system": "urn:x", "value": f"value {n}"} for n in (1, 2, 3)]}
 

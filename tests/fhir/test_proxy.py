@@ -9,8 +9,8 @@ import pytest
 
 from tests.fhir.gates import OpenGate
 from varde.fhir.gate import Gate
-from varde.fhir.proxy import Proxied
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.proxy import Proxied
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 
 KNOWN = "https://known.example/fhir"

@@ -11,10 +11,10 @@ import pytest
 
 from varde.clock import SetClock
 from varde.db import Database
-from varde.fhir.arrays import column, placed
 from varde.fhir.errors import NotFound, PreconditionFailed, Unprocessable
-from varde.fhir.gathering import Gathering
 from varde.fhir.store import Store
+from varde.fhir.storing.arrays import column, placed
+from varde.fhir.storing.gathering import Gathering
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.scope import Scope

@@ -16,8 +16,8 @@ from varde.clock import SetClock
 from varde.db import Database
 from varde.fhir import knowing
 from varde.fhir.errors import Unprocessable
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.load import load
-from varde.fhir.rest import FhirApplication
 from varde.fhir.store import Store
 
 KARI = {"resourceType": "Patient", "name": [{"family": "Nordmann"}]}

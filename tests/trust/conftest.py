@@ -11,7 +11,7 @@ import pytest
 from tests.trust.region import CHILD, KARI, YOUTH, Register, World, everybody, keys_folder
 from varde.clock import SetClock
 from varde.db import Database
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog

@@ -287,7 +287,7 @@ async def test_a_schedule_of_a_patient_is_no_directory(world: World) -> None:
 
 
 async def test_a_thing_that_names_its_patient_by_number_is_the_patients(world: World) -> None:
-    """Logical references (fhir/write.py): found when written, adopted when the Patient comes later."""
+    """Logical references (fhir/storing/write.py): found when written, adopted when the Patient comes later."""
     from tests.trust.region import STRANGER, patient
     from varde.trust.persons import system_of
 

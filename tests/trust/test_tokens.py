@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey
 from tests.trust.region import CHILD, DOCTOR, KARI, WARD, World, keys_folder, letter, observation
 from varde.clock import SetClock
 from varde.fhir.gate import Interaction
-from varde.fhir.rest import Unauthorized
+from varde.fhir.http.rest import Unauthorized
 from varde.settings import Settings
 from varde.trust.oidc import load_key
 from varde.trust.smart.grant import parse_scopes

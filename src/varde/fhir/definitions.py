@@ -1,6 +1,6 @@
 """R4's own definitions in use: resource types and their numbers, search parameters, the patient compartment.
 
-Read from the files that `varde.fhir.build` made; no list here is written by hand, except which parameter is
+Read from the files that `varde.fhir.building.build` made; no list here is written by hand, except which parameter is
 a type's main date, which the specification does not say.
 """
 
@@ -87,7 +87,7 @@ class SearchParameter:
 def _search() -> dict[str, Any]:
     file = _FOLDER / "search.json"
     if not file.exists():
-        raise RuntimeError("the FHIR definitions are not built: run 'python -m varde.fhir.build'")
+        raise RuntimeError("the FHIR definitions are not built: run 'python -m varde.fhir.building.build'")
     loaded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return loaded
 

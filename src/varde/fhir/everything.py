@@ -17,14 +17,14 @@ import orjson
 
 from varde.fhir.definitions import is_type, type_number
 from varde.fhir.errors import BadRequest
-from varde.fhir.exchange import Answer
 from varde.fhir.gate import Disclosure, Interaction, Parameters
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.keys import resource_key
 from varde.fhir.model import Stored
-from varde.fhir.operations import Call, Level, Operation
-from varde.fhir.reading import fetch
 from varde.fhir.record import Part, open_types, page, referred
 from varde.fhir.search.dates import date_range
+from varde.fhir.storing.reading import fetch
 
 _PAGE = 1000
 """Resources of a page at most, and where none are asked for."""

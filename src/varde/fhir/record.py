@@ -22,7 +22,7 @@ from varde.fhir.definitions import (
 from varde.fhir.gate import Gate, Interaction, Parameters
 from varde.fhir.keys import resource_key
 from varde.fhir.model import Stored
-from varde.fhir.reading import SELECT, fetch, stored
+from varde.fhir.storing.reading import SELECT, fetch, stored
 
 _REFERENCE = re.compile(rb'"reference"\s*:\s*"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^"]*)?"')
 _LINKS = 3

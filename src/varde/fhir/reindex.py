@@ -17,10 +17,10 @@ from varde.clock import Clock
 from varde.db import Database
 from varde.fhir.definitions import index_digest, resource_types, search_parameters, type_name, type_number
 from varde.fhir.keys import parameter_key
-from varde.fhir.rewriting import rewrite
 from varde.fhir.search.conditions import TABLES
 from varde.fhir.search.custom import CustomParameters, changed
 from varde.fhir.search.values import identifier_parameter, text_parameter, type_parameter
+from varde.fhir.storing.rewriting import rewrite
 
 BATCH = 200
 """Resources locked at a time."""

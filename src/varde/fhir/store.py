@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.fhir.conditional import Conditional
-from varde.fhir.histories import Histories
 from varde.fhir.model import Projection
-from varde.fhir.reading import ABSENT, reaches_all, stored
 from varde.fhir.search.terms import Terminology
+from varde.fhir.storing.conditional import Conditional
+from varde.fhir.storing.histories import Histories
+from varde.fhir.storing.reading import ABSENT, reaches_all, stored
+from varde.fhir.storing.writing import Resource
 from varde.fhir.terminology.for_search import SearchTerminology
 from varde.fhir.terminology.projection import TerminologyTables
-from varde.fhir.writing import Resource
 
 
 class Store(Conditional, Histories):

@@ -1,5 +1,5 @@
 """R4's types as validation and FHIRPath know them: members, what each may hold, constraints. Read from what
-`varde.fhir.build` made; judges nothing.
+`varde.fhir.building.build` made; judges nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class MemberOf(NamedTuple):
 def _loaded() -> dict[str, Any]:
     file = _FOLDER / "structure.json"
     if not file.exists():
-        raise RuntimeError("the FHIR definitions are not built: run 'python -m varde.fhir.build'")
+        raise RuntimeError("the FHIR definitions are not built: run 'python -m varde.fhir.building.build'")
     found: dict[str, Any] = orjson.loads(file.read_bytes())
     return found
 

@@ -58,7 +58,7 @@ class _Term:
 @lru_cache(maxsize=1)
 def _table() -> dict[str, Any]:
     if not _FILE.exists():
-        raise RuntimeError("the units are not built: run 'python -m varde.fhir.build'")
+        raise RuntimeError("the units are not built: run 'python -m varde.fhir.building.build'")
     loaded: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
     return loaded
 

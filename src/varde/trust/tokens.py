@@ -19,7 +19,7 @@ from joserfc.jwk import ECKey
 
 from varde.clock import OSLO, Clock, today
 from varde.fhir.gate import Gate
-from varde.fhir.rest import Unauthorized
+from varde.fhir.http.rest import Unauthorized
 from varde.settings import Settings
 from varde.trust import grounds
 from varde.trust.access import Access, Refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.edges.subscribers.receiver import Receiver, focuses, numbers, said
 from tests.edges.subscribers.ward import BASE, House, observation, subscription
-from varde.fhir.capability import capability_statement
+from varde.fhir.http.capability import capability_statement
 from varde.fhir.subscriptions.operations import Asking
 from varde.fhir.validate import validate
 from varde.trust.subscribers import owner_of

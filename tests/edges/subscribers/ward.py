@@ -22,7 +22,7 @@ from varde.edges.subscribers.hook import WebHooks
 from varde.edges.subscribers.signing import Signer
 from varde.edges.subscribers.sockets import Sockets
 from varde.fhir.gate import Gate
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 from varde.fhir.subscriptions.model import CONTENT, FILTER, HEARTBEAT, MAXIMUM
 from varde.fhir.subscriptions.operations import Asking

@@ -17,7 +17,7 @@ from varde.fhir.bulk.fetching import Sources
 from varde.fhir.bulk.lane import Lane
 from varde.fhir.bulk.operations import operations
 from varde.fhir.gate import Gate
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 
 BASE = "http://test/fhir"

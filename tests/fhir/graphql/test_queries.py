@@ -14,8 +14,8 @@ from varde.db import Database
 from varde.fhir.gate import Gate
 from varde.fhir.graphql import costs
 from varde.fhir.graphql.operation import GRAPHQL
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.keys import resource_key
-from varde.fhir.rest import FhirApplication
 from varde.fhir.store import Store
 
 Json = dict[str, Any]

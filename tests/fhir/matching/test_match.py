@@ -10,9 +10,9 @@ import pytest
 
 from tests.fhir.gates import HidingGate, OpenGate
 from varde.fhir.gate import Gate, Interaction
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.keys import resource_key
 from varde.fhir.matching.operation import GRADE, matching
-from varde.fhir.rest import FhirApplication
 from varde.fhir.store import Store
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.fhir.gates import OpenGate
-from varde.fhir.capability import capability_statement
 from varde.fhir.gate import Gate
-from varde.fhir.rest import FhirApplication
+from varde.fhir.http.capability import capability_statement
+from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 from varde.fhir.terminology.operations import TERMINOLOGY
 

@@ -13,8 +13,8 @@ from varde.fhir.keys import resource_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.extract import extract
 from varde.fhir.sources import id_of
+from varde.fhir.storing.writing import check_id, type_of
 from varde.fhir.validate import judge
-from varde.fhir.writing import check_id, type_of
 
 
 @dataclass(frozen=True, slots=True)

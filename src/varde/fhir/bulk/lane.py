@@ -14,15 +14,15 @@ import asyncpg
 
 from varde.fhir import splice
 from varde.fhir.bulk.checking import Ready, Refused, said
-from varde.fhir.committing import Item, by_type
 from varde.fhir.definitions import type_number
 from varde.fhir.errors import FhirError, Forbidden, Unavailable
 from varde.fhir.gate import Gate, Interaction
 from varde.fhir.keys import bucket_of, resource_key
-from varde.fhir.rewriting import adopt, new_identifiers, write_inside
 from varde.fhir.store import Store
-from varde.fhir.tables import TABLES
-from varde.fhir.versions import NewVersion, resolve_logical
+from varde.fhir.storing.committing import Item, by_type
+from varde.fhir.storing.rewriting import adopt, new_identifiers, write_inside
+from varde.fhir.storing.tables import TABLES
+from varde.fhir.storing.versions import NewVersion, resolve_logical
 
 _RESOURCE = ("rid", "patient", "date", "updated", "version", "type", "bucket", "security", "id", "body", "indexed")
 _FAULTS = (FhirError, asyncpg.DataError, asyncpg.ProgramLimitExceededError)

@@ -24,10 +24,10 @@ from varde.fhir.bulk.files import File
 from varde.fhir.bulk.records import Bulk
 from varde.fhir.bulk.runner import Runner
 from varde.fhir.errors import BadRequest, NotFound
-from varde.fhir.exchange import Answer
 from varde.fhir.gate import Interaction
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation, outcome
 from varde.fhir.keys import resource_key
-from varde.fhir.operations import Call, Level, Operation, outcome
 from varde.fhir.search.values import local_id
 from varde.fhir.splice import instant
 from varde.fhir.store import ABSENT

@@ -27,11 +27,11 @@ from graphql import (
 
 from varde.fhir import splice
 from varde.fhir.errors import BadRequest, FhirError
-from varde.fhir.exchange import Answer
 from varde.fhir.graphql import costs, shaping
 from varde.fhir.graphql.loading import Loader
 from varde.fhir.graphql.schema import schema
-from varde.fhir.operations import Call
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
 _KEPT = 500

@@ -21,7 +21,7 @@ from varde.fhir.keys import resource_key
 from varde.fhir.search.extract import extract
 from varde.fhir.splice import parse_exact
 from varde.fhir.store import Store
-from varde.fhir.writing import is_id
+from varde.fhir.storing.writing import is_id
 
 MAXIMUM_RESOURCES = 5000
 """Resources that one request may bring forth."""

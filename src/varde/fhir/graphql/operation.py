@@ -3,8 +3,8 @@ the library and the schema cost a second, which no start of a process should."""
 
 from __future__ import annotations
 
-from varde.fhir.exchange import Answer
-from varde.fhir.operations import Call, Level, Operation
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 
 
 async def _run(call: Call) -> Answer:

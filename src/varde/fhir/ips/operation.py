@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from varde.fhir.errors import BadRequest, NotFound, PreconditionFailed
-from varde.fhir.exchange import Answer
 from varde.fhir.gate import Disclosure, Interaction
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.ips.document import PROFILE, chosen_of, document
 from varde.fhir.ips.sections import TYPES
 from varde.fhir.model import Stored
-from varde.fhir.operations import Call, Level, Operation
 from varde.fhir.record import Part, open_types, page, referred
 from varde.fhir.splice import instant
 from varde.fhir.store import ABSENT

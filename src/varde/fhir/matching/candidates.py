@@ -14,10 +14,10 @@ from varde.fhir.definitions import search_parameters, type_number
 from varde.fhir.gate import Gate, Parameters
 from varde.fhir.matching.demographics import Demographics, contact_of, dicts
 from varde.fhir.model import Stored
-from varde.fhir.reading import SELECT, fetch, stored
 from varde.fhir.search.dates import date_range
 from varde.fhir.search.fold import fold
 from varde.fhir.search.values import clipped, system_key
+from varde.fhir.storing.reading import SELECT, fetch, stored
 
 MAXIMUM = 300
 """Patients by each way in."""

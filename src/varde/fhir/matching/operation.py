@@ -12,13 +12,13 @@ from typing import Any
 import orjson
 
 from varde.fhir.errors import BadRequest
-from varde.fhir.exchange import Answer
 from varde.fhir.gate import Disclosure, Interaction
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.matching.candidates import candidates, successors
 from varde.fhir.matching.demographics import Demographics, read
 from varde.fhir.matching.scoring import Grade, Score, score
 from varde.fhir.model import Stored
-from varde.fhir.operations import Call, Level, Operation
 
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 MAXIMUM = 100

@@ -14,7 +14,7 @@ from typing import Any
 from varde.fhir.definitions import type_name
 from varde.fhir.gate import Disclosure, Gate, Interaction, Parameters
 from varde.fhir.model import Stored
-from varde.fhir.reading import SELECT, fetch, stored
+from varde.fhir.storing.reading import SELECT, fetch, stored
 from varde.fhir.subscriptions.state import Owner, State
 
 

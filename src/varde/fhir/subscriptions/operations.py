@@ -13,8 +13,8 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.fhir.errors import BadRequest, Forbidden, NotFound
-from varde.fhir.exchange import Answer
-from varde.fhir.operations import Call, Level, Operation
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.splice import instant
 from varde.fhir.store import ABSENT
 from varde.fhir.subscriptions import events, state

@@ -9,7 +9,7 @@ from typing import Any
 
 from varde.fhir.definitions import canonical_system
 from varde.fhir.errors import BadRequest, Unprocessable
-from varde.fhir.operations import Call
+from varde.fhir.http.operations import Call
 from varde.fhir.search.dates import date_range
 from varde.fhir.terminology.resolving import Versions
 from varde.fhir.validate import faults_of

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from varde.fhir.errors import BadRequest, FhirError, NotFound
-from varde.fhir.operations import Call
+from varde.fhir.http.operations import Call
 from varde.fhir.terminology.arguments import Arguments
 from varde.fhir.terminology.composing import split
 from varde.fhir.terminology.resolving import Resolver, admit

@@ -29,7 +29,7 @@ def _index() -> tuple[dict[str, dict[str, list[Entry]]], dict[str, str]]:
     """(entries by type and url, url of a code system by the url of its value set of all codes)."""
     file = _FOLDER / "terminology.json"
     if not file.exists():
-        raise RuntimeError("the FHIR definitions are not built: run 'python -m varde.fhir.build'")
+        raise RuntimeError("the FHIR definitions are not built: run 'python -m varde.fhir.building.build'")
     read = json.loads(file.read_text(encoding="utf-8"))
     entries = {
         kind: {url: [Entry(*place[:3]) for place in places] for url, places in by_url.items()}

@@ -9,8 +9,8 @@ from uuid import uuid4
 import orjson
 
 from varde.fhir.definitions import canonical_system
-from varde.fhir.exchange import Answer
-from varde.fhir.operations import Call, Level, Operation
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.splice import instant
 from varde.fhir.terminology.arguments import Arguments, Kind
 from varde.fhir.terminology.asking import Asking, asking

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from varde.fhir.errors import BadRequest, FhirError, NotFound
-from varde.fhir.exchange import Answer
-from varde.fhir.operations import Call, Level, Operation
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.terminology.arguments import Arguments, Kind
 from varde.fhir.terminology.asking import Asking, asking
 from varde.fhir.terminology.concepts import Concept

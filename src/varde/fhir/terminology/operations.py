@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from varde.fhir.operations import Operation
+from varde.fhir.http.operations import Operation
 from varde.fhir.terminology.expand import EXPAND
 from varde.fhir.terminology.lookup import LOOKUP
 from varde.fhir.terminology.subsuming import SUBSUMES

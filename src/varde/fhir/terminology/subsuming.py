@@ -8,8 +8,8 @@ import orjson
 
 from varde.fhir.definitions import canonical_system
 from varde.fhir.errors import BadRequest, NotFound
-from varde.fhir.exchange import Answer
-from varde.fhir.operations import Call, Level, Operation, parameters
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation, parameters
 from varde.fhir.terminology.arguments import Arguments, Kind
 from varde.fhir.terminology.asking import asking
 from varde.fhir.terminology.lookup import no_code

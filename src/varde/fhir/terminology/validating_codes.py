@@ -10,8 +10,8 @@ import orjson
 
 from varde.fhir.definitions import canonical_system
 from varde.fhir.errors import BadRequest, Issue
-from varde.fhir.exchange import Answer
-from varde.fhir.operations import Call, Level, Operation
+from varde.fhir.http.exchange import Answer
+from varde.fhir.http.operations import Call, Level, Operation
 from varde.fhir.terminology.arguments import Arguments, Kind
 from varde.fhir.terminology.asking import Asking, asking
 from varde.fhir.terminology.composing import Composer, Part, contained_in, own_concept, split

@@ -1,0 +1,1 @@
+"""Batches and transactions, and the links between their entries."""

@@ -1,0 +1,1 @@
+"""The three kinds of patches: JSON Patch, merge patch, FHIRPath Patch."""

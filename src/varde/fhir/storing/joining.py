@@ -1,0 +1,133 @@
+"""Single writes that come at the same time, written together: one statement and one commit for all. Part of the Store.
+
+Only writes that nothing can refuse any more are joined: of those who may write every resource of the type (systems),
+validated, and of rows that nobody else holds at that moment. Every other goes its own way, and so does each when one of
+them spoils the common statement. What each is answered, and what the log says of it, is as if it had come alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from varde.clock import Clock
+from varde.db import Database
+from varde.fhir.errors import Overtaken, PreconditionFailed, Unprocessable
+from varde.fhir.gate import Gate, Interaction, LoggingGate, Parameters, logging_gate
+from varde.fhir.model import Projection, Written
+from varde.fhir.search.terms import Terminology
+from varde.fhir.storing.committing import Committing, Item, check_version, new_version, one_each
+from varde.fhir.storing.gathering import Gathering
+from varde.fhir.storing.versions import NewVersion
+
+_OF_ITS_WRITER = frozenset({"Subscription"})
+"""What lives under the rights of who wrote it: its projection must hear whose they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A write to be joined with others."""
+
+    gate: LoggingGate
+    item: Item
+
+
+class Alone(Exception):
+    """The write was not joined: it must go its own way."""
+
+
+class Joining(Committing):
+    """The fast lanes of single creates and updates."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        projections: Sequence[Projection] = (),
+        terminology: Terminology | None = None,
+    ) -> None:
+        super().__init__(database, clock, projections, terminology)
+        self._creates: Gathering[_Wish, Written] = Gathering(self._create_together)
+        self._updates: Gathering[_Wish, Written] = Gathering(self._update_together)
+
+    async def join(self, gate: Gate, item: Item, interaction: Interaction) -> Written:
+        """Write `item` together with others: a create without an id, or an update. Raises Alone when that cannot be,
+        Unprocessable, PreconditionFailed."""
+        logging = logging_gate(gate)
+        kind = item.parsed["resourceType"]
+        if (
+            kind in _OF_ITS_WRITER
+            or logging is None
+            or logging.judges_content
+            or gate.write_predicate("r", kind, Parameters()) != "true"
+        ):
+            raise Alone
+        faults = await self.faults_of(item.parsed)
+        if faults:
+            raise Unprocessable(faults)
+        lane = self._creates if interaction is Interaction.CREATE else self._updates
+        try:
+            return await lane.ask(logging.log_key(), _Wish(logging, item))
+        except Overtaken:
+            raise Alone from None
+
+    async def _create_together(self, batch: Sequence[_Wish]) -> list[Written | Exception]:
+        async with self.database.transaction() as connection:
+            if self.custom.due:
+                await self.custom.refresh(connection)
+            versions = [new_version(wish.item) for wish in batch]
+            told = one_each(versions, Interaction.CREATE)
+            written = await self._keep(_AllOpen(batch[0].gate), connection, versions, Interaction.CREATE, told)
+        return [written[version.rid] for version in versions]
+
+    async def _update_together(self, batch: Sequence[_Wish]) -> list[Written | Exception]:
+        answers: list[Written | Exception] = [Alone() for _ in batch]
+        first: dict[int, int] = {}
+        every = [new_version(wish.item) for wish in batch]
+        for place, version in enumerate(every):
+            first.setdefault(version.rid, place)
+        gate = _AllOpen(batch[0].gate)
+        async with self.database.transaction() as connection:
+            if self.custom.due:
+                await self.custom.refresh(connection)
+            present = await self._lock(gate, connection, list(first), wait=False)
+            versions: list[NewVersion] = []
+            for rid, place in first.items():
+                row = present.get(rid)
+                if row is None:
+                    continue  # new, or somebody holds it
+                try:
+                    check_version(row, batch[place].item.if_match)
+                except PreconditionFailed as error:
+                    answers[place] = error
+                    continue
+                every[place].follow(row)
+                versions.append(every[place])
+            if versions:
+                told = one_each(versions, Interaction.UPDATE)
+                written = await self._keep(gate, connection, versions, Interaction.UPDATE, told)
+                for version in versions:
+                    answers[first[version.rid]] = written[version.rid]
+        return answers
+
+
+class _AllOpen:
+    """A gate of which it is known that it lets all that is written here be written."""
+
+    def __init__(self, gate: LoggingGate) -> None:
+        self._gate = gate
+        self.log_found, self.log_values, self.log_key = gate.log_found, gate.log_values, gate.log_key
+        self.log_id, self.log_patience, self.record = gate.log_id, gate.log_patience, gate.record
+
+    def allows(self, interaction: Interaction, resource_type: str) -> bool:
+        return self._gate.allows(interaction, resource_type)
+
+    def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        return "true"
+
+    def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> Any:
+        return "true"
+
+    def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
+        return True
