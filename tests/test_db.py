@@ -15,6 +15,9 @@ from varde import db
 from varde.clock import SetClock
 from varde.db import Database, migrate, migrations
 from varde.embedded import EmbeddedPostgres
+from varde.fhir.definitions import type_number
+from varde.fhir.keys import bucket_of, resource_key
+from varde.fhir.reindex import reindex
 from varde.fhir.store import Store
 
 NAMES = [name for name, _ in migrations()]
@@ -64,13 +67,23 @@ async def test_a_filled_database_of_an_older_version_is_brought_up_to_date(
     monkeypatch.setattr(db, "migrations", lambda: old)
     await migrate(empty_url)
     database = Database(empty_url, connections=2)
-    store = Store(database, SetClock(datetime(2026, 11, 24, 9, 0, tzinfo=UTC)))
-    people = [{"resourceType": "Patient", "id": f"p{n}", "name": [{"family": f"Hansen{n}"}]} for n in range(500)]
-    before = await store.write_many(OpenGate(), people)
+    clock = SetClock(datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
+    bodies = {
+        f"p{n}": b'{"resourceType":"Patient","id":"p%d","name":[{"family":"Hansen%d"}]}' % (n, n) for n in range(500)
+    }
+    async with database.connection() as connection:
+        await connection.executemany(
+            "insert into resource (rid, patient, date, updated, version, type, bucket, id, body)"
+            " values ($1, $1, '0001-01-02', $2, 1, $3, $4, $5, $6)",
+            [(resource_key("Patient", i), clock.now(), type_number("Patient"), bucket_of(i), i, body)
+             for i, body in bodies.items()],
+        )  # fmt: skip
     monkeypatch.undo()
     assert await migrate(empty_url) == NAMES[1:]
-    for written in (before[0], before[-1]):
-        assert (await store.read(OpenGate(), "Patient", written.stored.id)).body == written.stored.body
+    store = Store(database, clock)
+    for identifier in ("p0", "p499"):
+        assert (await store.read(OpenGate(), "Patient", identifier)).body == bodies[identifier]
+    await reindex(database, clock, store.custom)
     assert len((await store.search(OpenGate(), "Patient", "family=Hansen499")).matches) == 1
     await database.close()
 

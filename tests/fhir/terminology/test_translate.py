@@ -16,7 +16,8 @@ MAP: dict[str, Any] = {
     "group": [
         {"source": A, "target": B, "unmapped": {"mode": "provided"}, "element": [
             {"code": "1", "display": "En", "target": [{"code": "x", "display": "Eks", "equivalence": "equal"}]},
-            {"code": "2", "target": [{"code": "y", "equivalence": "wider"}, {"code": "z", "equivalence": "narrower"}]},
+            {"code": "2", "target": [{"code": "y", "equivalence": "wider"}, {"code": "z", "equivalence": "narrower",
+                                                                                    "comment": "snevrere"}]},
             {"code": "3", "target": [{"equivalence": "unmatched", "comment": "finnes ikke"}]},
             {"code": "4", "target": [
                 {"code": "m", "equivalence": "equivalent",
