@@ -51,6 +51,9 @@ class Database:
             connection = self._take() or await self.dedicated()
             try:
                 yield connection
+            except (asyncio.CancelledError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+                connection.terminate()  # broken off in the middle: what it is in cannot be known
+                raise
             finally:
                 if connection.is_closed() or self._closed or connection.is_in_transaction():
                     connection.terminate()

@@ -8,7 +8,9 @@ import structlog
 from varde.fhir.errors import FhirError, Overtaken, Unavailable
 
 _log = structlog.get_logger("varde.fhir")
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
+         asyncpg.InternalClientError)  # fmt: skip
+"""The last is what asyncpg says of a connection that broke in the middle of something."""
 _IN_THE_WAY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 

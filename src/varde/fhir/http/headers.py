@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from varde.fhir.errors import BadRequest, PreconditionFailed
 from varde.fhir.model import ANY_VERSION, NO_VERSION, Stored
@@ -53,6 +54,11 @@ def is_unchanged(headers: Mapping[str, str], stored: Stored) -> bool:
 
 def http_date(moment: datetime) -> str:
     """`moment` as HTTP writes it."""
+    return _http_second(moment.replace(microsecond=0))
+
+
+@lru_cache(maxsize=4096)
+def _http_second(moment: datetime) -> str:
     return email.utils.format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
