@@ -15,7 +15,7 @@ from tests.trust.region import CHILD, DOCTOR, KARI, OLA, World, observation
 from varde.db import Database
 from varde.fhir.errors import Forbidden, Unavailable
 from varde.fhir.gate import Disclosure, Interaction
-from varde.trust.audit import AuditLog, Who, as_fhir
+from varde.trust.audit import AuditLog, Who, as_fhir, masked
 from varde.trust.seal import seal, sealing, verify
 
 FIELDS = ("actor_kind", "actor", "purpose", "ground", "interaction", "resource_type", "resource_ids", "allowed")
@@ -338,3 +338,19 @@ async def test_a_row_as_an_audit_event_is_valid_fhir(world: World) -> None:
     await world.client.get("/Observation/result-ola", headers=world.bearer(hpr=DOCTOR))
     for row in await world.rows():
         validate(as_fhir(row))
+
+
+@pytest.mark.parametrize(
+    ("identifier", "logged"),
+    [
+        ("01a21079-5d6a-8885-98c0-f60306171846", "01a21079-5d6a-8885-98c0-f60306171846"),
+        ("Patient/01a21079-5d6a-8885-98c0-060306171846", "Patient/01a21079-5d6a-8885-98c0-060306171846"),
+        ("01018012345", "…"),
+        ("Patient/x-01018012345", "Patient/x-…"),
+        ("01a21079-5d6a-8885-98c0-f60306171846-01018012345", "01a21079-5d6a-8885-98c0-f…-…"),
+    ],
+)
+def test_the_stores_own_ids_are_logged_whole_and_what_could_be_a_persons_number_is_not(
+    identifier: str, logged: str
+) -> None:
+    assert masked(identifier) == logged

@@ -57,5 +57,5 @@ def is_member(value: Any, kind: str, codes: Expansion) -> bool:
         if not isinstance(system, str) or canonical_system(system) not in codes:
             return False
         of_system = codes[canonical_system(system)]
-        return of_system is None or code in of_system
+        return of_system is None or (isinstance(code, str) and code in of_system)
     return True
