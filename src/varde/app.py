@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from varde import edges, indexing, subscribing
-from varde.clock import Clock, MovableClock, SystemClock
+from varde.clock import Clock, clock_of
 from varde.db import Database
 from varde.edges import subscribers
 from varde.edges.subscribers.delivery import checks as subscription_checks
@@ -120,11 +120,6 @@ def _all_of(several: Sequence[Receiver]) -> Receiver:
             await receiver(connection, outcomes)
 
     return told
-
-
-def clock_of(settings: Settings) -> Clock:
-    """The system's time; in the demo, the one that all its processes share and `POST /demo/clock` moves."""
-    return MovableClock(settings.data / "clock") if settings.demo else SystemClock()
 
 
 def database_url(settings: Settings) -> str:

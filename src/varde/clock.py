@@ -9,8 +9,11 @@ import mmap
 import struct
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from varde.settings import Settings
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -85,3 +88,8 @@ class SetClock:
     def set(self, at: datetime) -> None:
         """Move to `at`, forward or back."""
         self._at = at.astimezone(UTC)
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The system's time; in the demo, the one that all its processes share and `POST /demo/clock` moves."""
+    return MovableClock(settings.data / "clock") if settings.demo else SystemClock()

@@ -22,8 +22,8 @@ import orjson
 from rich.console import Console
 
 from varde import db
-from varde.app import House, build, clock_of, database_url
-from varde.clock import SetClock, today
+from varde.app import House, build, database_url
+from varde.clock import SetClock, clock_of, today
 from varde.demo import probe
 from varde.demo.filling import Region, fill, mark, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer

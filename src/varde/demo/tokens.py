@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from varde.app import clock_of
+from varde.clock import clock_of
 from varde.demo.world import World
 from varde.settings import Settings
 from varde.trust.tokens import DemoTokens
