@@ -50,7 +50,7 @@ test: setup
 	  [ "$$(id -u)" = 0 ] || { echo "The tests need a browser and an SSH server: install $$missing as root" >&2; exit 1; }; \
 	  [ -x /usr/sbin/sshd ] || { mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/ssh.service; }; \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; }
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Each also starts alone, with --help. They say what they measured; the load, Varde and PostgreSQL share the machine.
 bench: setup
