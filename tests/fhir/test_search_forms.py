@@ -11,7 +11,7 @@ import pytest
 from tests.fhir.gates import OpenGate
 from varde.fhir.errors import BadRequest
 from varde.fhir.search.fulltext import index_words
-from varde.fhir.search.values import set_own_base
+from varde.fhir.search.references import set_own_base
 from varde.fhir.store import Store
 
 UCUM = "http://unitsofmeasure.org"

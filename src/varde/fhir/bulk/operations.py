@@ -28,7 +28,7 @@ from varde.fhir.gate import Interaction
 from varde.fhir.http.exchange import Answer
 from varde.fhir.http.operations import Call, Level, Operation, outcome
 from varde.fhir.keys import resource_key
-from varde.fhir.search.values import local_id
+from varde.fhir.search.references import local_id
 from varde.fhir.splice import instant
 from varde.fhir.store import ABSENT
 

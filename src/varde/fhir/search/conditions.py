@@ -20,11 +20,11 @@ from varde.fhir.search.composite import keys_of, qualified, token_place
 from varde.fhir.search.fold import fold
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.query import Chain, Compared, Condition, Every, Has, Not, Paired, Question
+from varde.fhir.search.references import reference_keys
 from varde.fhir.search.values import (
     CANONICAL,
     clipped,
     identifier_parameter,
-    reference_keys,
     system_key,
     text_parameter,
     type_parameter,

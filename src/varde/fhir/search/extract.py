@@ -18,7 +18,7 @@ from varde.fhir.definitions import (
 )
 from varde.fhir.keys import resource_key, text_key
 from varde.fhir.rows import IndexRows
-from varde.fhir.search import values
+from varde.fhir.search import references, values
 from varde.fhir.search.composite import extract_composites
 from varde.fhir.search.dates import OPEN_HIGH, OPEN_LOW
 
@@ -160,7 +160,7 @@ def _set_patient(resource_type: str, resource: Mapping[str, Any], rows: IndexRow
                 if not isinstance(reference, dict):
                     continue
                 literal = reference.get("reference")
-                named = values.local_id(literal, "Patient") if isinstance(literal, str) else None
+                named = references.local_id(literal, "Patient") if isinstance(literal, str) else None
                 if named is not None:
                     rows.patient = named
                     return

@@ -29,8 +29,8 @@ from varde.fhir.keys import resource_key
 from varde.fhir.search.conditions import TABLES, Compiler
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.query import Condition, Question, Search, Sort
+from varde.fhir.search.references import reference_target
 from varde.fhir.search.shaping import is_main_date
-from varde.fhir.search.values import reference_target
 
 COLUMNS = "rid, patient, type, id, version, updated, seq, deleted, body"
 _SORT_COLUMN = {

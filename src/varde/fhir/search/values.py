@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable
 from typing import Any
 
-from varde.fhir.definitions import canonical_system, is_type, resource_types, type_number
+from varde.fhir.definitions import canonical_system, is_type, type_number
 from varde.fhir.keys import parameter_key, resource_key, text_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.dates import OPEN_HIGH, OPEN_LOW, date_range
 from varde.fhir.search.fold import fold
+from varde.fhir.search.references import identifier_target, reference_target, version_key
 from varde.fhir.ucum import SYSTEM as UCUM
 from varde.fhir.ucum import Unit, unit
 
@@ -148,63 +148,6 @@ def _token_multiple(rows: IndexRows, key: int, resource: Any) -> None:
         rows.tokens.append((key, 0, "false" if several is False else "true"))
 
 
-_LITERAL = re.compile(r"^(?:(https?://.+)/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?$")
-
-
-@cache
-def _own_base() -> list[str]:
-    return []
-
-
-def set_own_base(base: str) -> None:
-    """Tell which absolute base is this server's own: references under it are local ones."""
-    _own_base()[:] = [base.rstrip("/")]
-    for cached in (reference_target, _version_key, local_id):
-        cached.cache_clear()
-
-
-@lru_cache(maxsize=16384)
-def reference_target(literal: str) -> tuple[int, int | None, str]:
-    """(target key, target type number, form) of a literal reference, relative or absolute."""
-    match = _LITERAL.match(literal)
-    if match and is_type(match[2]) and (match[1] is None or match[1] in _own_base()):
-        return resource_key(match[2], match[3]), type_number(match[2]), "l"
-    number = type_number(match[2]) if match and is_type(match[2]) else None
-    return text_key(literal), number, "u"
-
-
-@lru_cache(maxsize=16384)
-def _version_key(literal: str) -> int | None:
-    """What a reference to one version of a resource here stands under beside the resource itself."""
-    match = _LITERAL.match(literal)
-    ours = match is not None and match[4] is not None and (match[1] is None or match[1] in _own_base())
-    return text_key(f"{match[2]}/{match[3]}/_history/{match[4]}") if match is not None and ours else None
-
-
-def reference_keys(wanted: str, targets: Sequence[str]) -> list[int]:
-    """The target keys of a reference as asked for: relative, absolute, versioned, urn, canonical, or a bare id of one
-    of the types `targets` (of any type when there are none)."""
-    if "/" not in wanted and ":" not in wanted:  # an id, or a canonical that is no url
-        return [*(resource_key(t, wanted) for t in targets or resource_types()), text_key(wanted)]
-    version = _version_key(wanted)
-    if version is not None:
-        return [version]
-    return list({reference_target(wanted)[0], text_key(wanted)})
-
-
-@lru_cache(maxsize=16384)
-def local_id(literal: str, resource_type: str) -> str | None:
-    """The id in a literal reference to a resource of this type on this server; None for any other reference."""
-    match = _LITERAL.match(literal)
-    ours = match is not None and match[2] == resource_type and (match[1] is None or match[1] in _own_base())
-    return match[3] if match is not None and ours else None
-
-
-def identifier_target(system: str, value: str) -> int:
-    """The target key under which a logical reference (`identifier`) is indexed."""
-    return text_key(f"{canonical_system(system)}|{value}")
-
-
 def _reference(rows: IndexRows, key: int, value: Any) -> None:
     if not isinstance(value, dict):
         return
@@ -214,7 +157,7 @@ def _reference(rows: IndexRows, key: int, value: Any) -> None:
             rows.inside.append((key, literal[1:]))
         else:
             rows.references.append((key, *reference_target(literal)))
-            version = _version_key(literal) if "/_history/" in literal else None
+            version = version_key(literal) if "/_history/" in literal else None
             if version is not None:
                 rows.references.append((key, version, None, "v"))
     identifier = value.get("identifier")
@@ -238,9 +181,9 @@ def _canonical(rows: IndexRows, key: int, value: Any) -> None:
     rows.references.append((key, text_key(whole), None, "c"))
     for other in {plain, value} - {whole}:
         rows.references.append((key, text_key(other), None, "p"))
-    match = _LITERAL.match(plain)
-    if match and is_type(match[2]) and (match[1] is None or match[1] in _own_base()):
-        rows.references.append((key, resource_key(match[2], match[3]), type_number(match[2]), "l"))
+    found = reference_target(plain)
+    if found[2] == "l":
+        rows.references.append((key, *found))
 
 
 def _first(kind: str) -> Handler:

@@ -22,7 +22,7 @@ from varde.fhir.definitions import (
 from varde.fhir.rows import IndexRows, inside_of
 from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.search.extract import extract
-from varde.fhir.search.values import identifier_target
+from varde.fhir.search.references import identifier_target
 from varde.fhir.storing.arrays import placed
 from varde.fhir.storing.tables import TABLES, Table, append, old_rows, sent
 from varde.fhir.storing.versions import NewVersion, prepare

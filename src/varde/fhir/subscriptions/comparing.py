@@ -12,7 +12,8 @@ from varde.fhir.errors import BadRequest
 from varde.fhir.search.comparing import dates, split_prefix, urls_above
 from varde.fhir.search.fold import fold
 from varde.fhir.search.names import split_values, unescape
-from varde.fhir.search.values import base_key, clipped, number_range, reference_keys, system_key
+from varde.fhir.search.references import reference_keys
+from varde.fhir.search.values import base_key, clipped, number_range, system_key
 from varde.fhir.ucum import SYSTEM as UCUM
 from varde.fhir.ucum import Unit, unit
 

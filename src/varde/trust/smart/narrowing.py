@@ -23,7 +23,8 @@ from varde.fhir.search.conditions import Compiler
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.parse import parse
 from varde.fhir.search.query import Condition
-from varde.fhir.search.values import clipped, reference_keys, system_key
+from varde.fhir.search.references import reference_keys
+from varde.fhir.search.values import clipped, system_key
 
 if TYPE_CHECKING:
     from varde.fhir.rows import IndexRows
