@@ -7,14 +7,16 @@ together from two elements. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from varde.fhir.definitions import EXTRACTION, SearchParameter, kept, search_parameters
+from varde.fhir.errors import BadRequest
 from varde.fhir.keys import parameter_key
 from varde.fhir.rows import IndexRows
 from varde.fhir.search import values
+from varde.fhir.search.names import split_values
 
 _TABLES = {
     "token": "tokens", "reference": "references", "string": "strings", "date": "dates", "number": "quantities",
@@ -31,6 +33,23 @@ def composite_key(base: str, expression: str, code: str) -> int:
 def token_place(components: list[Any]) -> int:
     """Which component is the token that the others are indexed by."""
     return next(place for place, component in enumerate(components) if component["kind"] == "token")
+
+
+def parts_of(parameter: SearchParameter, text: str) -> tuple[list[str], int]:
+    """(the values of a composite as asked for, which of them is the token). Raises BadRequest."""
+    components = parameter.bases[0]["components"]
+    parts = split_values(text, "$")
+    if len(parts) != len(components):
+        raise BadRequest.of(f"'{parameter.code}' takes {len(components)} values parted by $")
+    return list(parts), token_place(components)
+
+
+def pair_code(parameter: SearchParameter, token: Sequence[str]) -> str:
+    """How the token of a composite, as (code) or (system, code), is named in the key of a pair. Raises BadRequest."""
+    if len(token) > 2 or not token[-1]:
+        raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
+    code = values.clipped(token[-1])
+    return code if len(token) == 1 else qualified(values.system_key(token[0]), code)
 
 
 @kept

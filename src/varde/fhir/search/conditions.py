@@ -16,16 +16,14 @@ from varde.fhir.gate import Gate, Parameters
 from varde.fhir.keys import resource_key
 from varde.fhir.search import ages, fulltext, near
 from varde.fhir.search.comparing import Comparing, split_prefix
-from varde.fhir.search.composite import keys_of, qualified, token_place
+from varde.fhir.search.composite import keys_of, pair_code, parts_of
 from varde.fhir.search.fold import fold
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.query import Chain, Compared, Condition, Every, Has, Not, Paired, Question
 from varde.fhir.search.references import reference_keys
 from varde.fhir.search.values import (
     CANONICAL,
-    clipped,
     identifier_parameter,
-    system_key,
     text_parameter,
     type_parameter,
 )
@@ -191,15 +189,10 @@ class Compiler(Comparing):
         return f"exists (select 1 from {table} {index} where {index}.rid = {alias}.rid and {named}{scope} and {test})"
 
     def _composite(self, alias: str, parameter: SearchParameter, text: str, patient: str | None) -> str:
-        components = parameter.bases[0]["components"]
-        parts = split_values(text, "$")
-        if len(parts) != len(components):
-            raise BadRequest.of(f"'{parameter.code}' takes {len(components)} values parted by $")
-        place = token_place(components)
-        token = split_values(parts[place], "|")
-        code = self._pair_code(unescape(token[0]), unescape(token[-1]), len(token), parameter)
+        parts, place = parts_of(parameter, text)
+        code = pair_code(parameter, [unescape(part) for part in split_values(parts[place], "|")])
         tests = []
-        for number, component in enumerate(components):
+        for number, component in enumerate(parameter.bases[0]["components"]):
             if number != place:
                 index = self.alias("i")
                 compare = getattr(self, f"_{component['kind']}")
@@ -209,20 +202,13 @@ class Compiler(Comparing):
         return "(" + " and ".join(tests) + ")"
 
     @staticmethod
-    def _pair_code(system: str, code: str, parts: int, parameter: SearchParameter) -> str:
-        if parts > 2 or not code:
-            raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
-        return clipped(code) if parts == 1 else qualified(system_key(system), clipped(code))
-
-    @staticmethod
     def _component(parameter: SearchParameter, number: int) -> SearchParameter:
         """A component as a parameter: a reference's possible targets are every type."""
         component = parameter.bases[0]["components"][number]
         return SearchParameter(parameter.code, component["kind"], "", resource_types(), 0, ())
 
     def _paired(self, alias: str, paired: Paired, patient: str | None) -> str:
-        parts = paired.token.split("|")
-        code = self._pair_code(parts[0], parts[-1], len(parts), paired.parameter)
+        code = pair_code(paired.parameter, paired.token.split("|"))
         component = self._component(paired.parameter, paired.component)
         index, keys = self.alias("i"), keys_of(paired.parameter, paired.component, code)
         if paired.operator == "pr":

@@ -15,12 +15,12 @@ from varde.fhir.definitions import is_type
 from varde.fhir.errors import BadRequest
 from varde.fhir.rows import IndexRows, inside_key
 from varde.fhir.search.ages import is_age
-from varde.fhir.search.composite import keys_of, qualified, token_place
+from varde.fhir.search.composite import keys_of, pair_code, parts_of
 from varde.fhir.search.extract import extract
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.parse import parse
 from varde.fhir.search.query import Condition
-from varde.fhir.search.values import clipped, identifier_parameter, system_key, text_parameter, type_parameter
+from varde.fhir.search.values import clipped, identifier_parameter, text_parameter, type_parameter
 from varde.fhir.subscriptions import comparing
 from varde.fhir.subscriptions.comparing import Compare, Row
 
@@ -192,19 +192,10 @@ def _missing(condition: Condition) -> Test:
 
 def _composite(condition: Condition, text: str) -> Test:
     parameter = condition.parameter
-    components = parameter.bases[0]["components"]
-    parts = split_values(text, "$")
-    if len(parts) != len(components):
-        raise BadRequest.of(f"'{parameter.code}' takes {len(components)} values parted by $")
-    place = token_place(components)
-    token = split_values(parts[place], "|")
-    if len(token) > 2 or not token[-1]:
-        raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
-    code = clipped(unescape(token[-1]))
-    if len(token) == 2:
-        code = qualified(system_key(unescape(token[0])), code)
+    parts, place = parts_of(parameter, text)
+    code = pair_code(parameter, [unescape(part) for part in split_values(parts[place], "|")])
     tests = []
-    for number, component in enumerate(components):
+    for number, component in enumerate(parameter.bases[0]["components"]):
         if number != place:
             compare = comparing.MAKERS[component["kind"]](parts[number], None, comparing.part_of(parameter, number))
             tests.append(_over(_MEMBERS[component["kind"]], tuple(keys_of(parameter, number, code)), [compare]))
