@@ -249,7 +249,7 @@ class Committing(Reading):
                     v.rid, v.type, v.id, v.patient,
                     dict(v.old) if v.old is not None else None,
                     dict(v.resource) if v.resource is not None else None,
-                    v.version, gate,
+                    v.version, v.by or gate,
                 )
                 for v in versions
                 if v.type in projection.types
@@ -277,12 +277,13 @@ class Committing(Reading):
                 await projection.written(connection, rows)
 
 
-def new_version(item: Item) -> NewVersion:
-    """The first version of what `item` makes, with an id unless it has one. Raises BadRequest for an id's form."""
+def new_version(item: Item, by: Gate | None = None) -> NewVersion:
+    """The first version of what `item` makes, with an id unless it has one; `by` as in NewVersion. Raises BadRequest
+    for an id's form."""
     if item.id is not None:
         check_id(item.id)
     made = item.id or new_id(bucket_for(item.parsed))
-    return NewVersion(item.parsed["resourceType"], made, 1, item.body, item.parsed)
+    return NewVersion(item.parsed["resourceType"], made, 1, item.body, item.parsed, by=by)
 
 
 def check_version(row: Any, wanted: int | None) -> None:

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from varde.clock import Clock
-from varde.db import Database
 from varde.fhir.errors import Overtaken, PreconditionFailed, Unprocessable
 from varde.fhir.gate import Gate, Interaction, LoggingGate, Parameters, logging_gate
-from varde.fhir.model import Projection, Written
-from varde.fhir.search.terms import Terminology
+from varde.fhir.model import Written
 from varde.fhir.storing.committing import Committing, Item, check_version, new_version, one_each
 from varde.fhir.storing.gathering import Gathering
 from varde.fhir.storing.versions import NewVersion
-
-_OF_ITS_WRITER = frozenset({"Subscription"})
-"""What lives under the rights of who wrote it: its projection must hear whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +35,20 @@ class Alone(Exception):
 class Joining(Committing):
     """The fast lanes of single creates and updates."""
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        projections: Sequence[Projection] = (),
-        terminology: Terminology | None = None,
-    ) -> None:
-        super().__init__(database, clock, projections, terminology)
-        self._creates: Gathering[_Wish, Written] = Gathering(self._create_together)
-        self._updates: Gathering[_Wish, Written] = Gathering(self._update_together)
+    @cached_property
+    def _creates(self) -> Gathering[_Wish, Written]:
+        return Gathering(self._create_together)
+
+    @cached_property
+    def _updates(self) -> Gathering[_Wish, Written]:
+        return Gathering(self._update_together)
 
     async def join(self, gate: Gate, item: Item, interaction: Interaction) -> Written:
         """Write `item` together with others: a create without an id, or an update. Raises Alone when that cannot be,
         Unprocessable, PreconditionFailed."""
         logging = logging_gate(gate)
         kind = item.parsed["resourceType"]
-        if (
-            kind in _OF_ITS_WRITER
-            or logging is None
-            or logging.judges_content
-            or gate.write_predicate("r", kind, Parameters()) != "true"
-        ):
+        if logging is None or logging.judges_content or gate.write_predicate("r", kind, Parameters()) != "true":
             raise Alone
         faults = await self.faults_of(item.parsed)
         if faults:
@@ -76,7 +63,7 @@ class Joining(Committing):
         async with self.database.transaction() as connection:
             if self.custom.due:
                 await self.custom.refresh(connection)
-            versions = [new_version(wish.item) for wish in batch]
+            versions = [new_version(wish.item, wish.gate) for wish in batch]
             told = one_each(versions, Interaction.CREATE)
             written = await self._keep(_AllOpen(batch[0].gate), connection, versions, Interaction.CREATE, told)
         return [written[version.rid] for version in versions]
@@ -84,7 +71,7 @@ class Joining(Committing):
     async def _update_together(self, batch: Sequence[_Wish]) -> list[Written | Exception]:
         answers: list[Written | Exception] = [Alone() for _ in batch]
         first: dict[int, int] = {}
-        every = [new_version(wish.item) for wish in batch]
+        every = [new_version(wish.item, wish.gate) for wish in batch]
         for place, version in enumerate(every):
             first.setdefault(version.rid, place)
         gate = _AllOpen(batch[0].gate)

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from varde.clock import Clock
-from varde.db import Database
 from varde.fhir.errors import BadRequest
 from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, logging_gate
-from varde.fhir.model import Entry, Page, Projection
+from varde.fhir.model import Entry, Page
 from varde.fhir.search.inner import compile_inner, inner_cursor
 from varde.fhir.search.parse import parse
 from varde.fhir.search.query import Search
 from varde.fhir.search.sql import BEFORE, Statement, compile_search, cursor
-from varde.fhir.search.terms import Terminology, asks_terms, resolved
+from varde.fhir.search.terms import asks_terms, resolved
 from varde.fhir.search.together import shape, together
 from varde.fhir.storing.gathering import Gathering
 from varde.fhir.storing.including import included
@@ -26,15 +25,9 @@ from varde.fhir.storing.reading import SELECT, Reading, fetch, stored
 class Searching(Reading):
     """search."""
 
-    def __init__(
-        self,
-        database: Database,
-        clock: Clock,
-        projections: Sequence[Projection] = (),
-        terminology: Terminology | None = None,
-    ) -> None:
-        super().__init__(database, clock, projections, terminology)
-        self._searches: Gathering[_Asked, list[Any]] = Gathering(self._search_together)
+    @cached_property
+    def _searches(self) -> Gathering[_Asked, list[Any]]:
+        return Gathering(self._search_together)
 
     async def _search_together(self, batch: Sequence[_Asked]) -> list[list[Any]]:
         """The rows of searches of one shape, with their rows of the access log written by the same statement."""

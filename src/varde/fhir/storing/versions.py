@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from varde.fhir.definitions import index_digest, search_parameters
+from varde.fhir.gate import Gate
 from varde.fhir.keys import bucket_of, resource_key
 from varde.fhir.rows import IndexRows, name_inside
 from varde.fhir.search.dates import OPEN_LOW
@@ -40,6 +41,8 @@ class NewVersion:
     patient: int | None = None
     exists: bool = False
     """Whether a row (deleted or not) is there to be replaced."""
+    by: Gate | None = None
+    """Who writes it, where several writers are written together."""
     rid: int = field(init=False)
     """Its key."""
 
