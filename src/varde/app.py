@@ -16,7 +16,7 @@ from varde.clock import Clock, clock_of
 from varde.db import Database
 from varde.edges import subscribers
 from varde.edges.subscribers.delivery import checks as subscription_checks
-from varde.embedded import EmbeddedPostgres
+from varde.embedded import database_url
 from varde.families import RegisteredFamilies
 from varde.fhir.model import Projection
 from varde.fhir.store import Store
@@ -120,11 +120,6 @@ def _all_of(several: Sequence[Receiver]) -> Receiver:
             await receiver(connection, outcomes)
 
     return told
-
-
-def database_url(settings: Settings) -> str:
-    """Address of the database that this installation uses, its own or the embedded one."""
-    return settings.database_url or EmbeddedPostgres(settings.data).url()
 
 
 def build(settings: Settings, *, process: str, clock: Clock | None = None, connections: int | None = None) -> House:

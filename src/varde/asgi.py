@@ -197,10 +197,6 @@ class Varde:
                 return
 
 
-def _always(document: dict[str, Any]) -> Callable[[], dict[str, Any]]:
-    return lambda: document
-
-
 def fhir_template(path: str) -> str:
     """The route of an API request without what it names: `/fhir/{type}/{id}/_history`."""
     parts = path[6:].split("/") if len(path) > 6 else []

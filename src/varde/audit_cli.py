@@ -9,7 +9,7 @@ import asyncpg
 import typer
 
 from varde.clock import SystemClock
-from varde.embedded import EmbeddedPostgres
+from varde.embedded import database_url
 from varde.settings import Settings, settings
 from varde.trust.seal import Seal, Verdict, seal, verify
 
@@ -44,12 +44,8 @@ def seal_log() -> None:
     typer.echo(made.name if made else "Everything is sealed.")
 
 
-def _url(chosen: Settings) -> str:
-    return chosen.database_url or EmbeddedPostgres(chosen.data).url()
-
-
 async def _verify(chosen: Settings, kept: list[str]) -> Verdict:
-    connection = await asyncpg.connect(_url(chosen))
+    connection = await asyncpg.connect(database_url(chosen))
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             return await verify(connection, kept)
@@ -58,7 +54,7 @@ async def _verify(chosen: Settings, kept: list[str]) -> Verdict:
 
 
 async def _seal(chosen: Settings) -> Seal | None:
-    connection = await asyncpg.connect(_url(chosen))
+    connection = await asyncpg.connect(database_url(chosen))
     try:
         async with connection.transaction():
             return await seal(connection, SystemClock().now())

@@ -29,8 +29,8 @@ def _clock(chosen: Settings) -> Clock:
 
 def _with_clients(work: Callable[[Clients], Awaitable[_Result]]) -> _Result:
     """Run `work`; ends the command with 1 and the reason when it is refused."""
-    from varde.app import database_url
     from varde.db import Database
+    from varde.embedded import database_url
     from varde.trust.smart.clients import Clients, InvalidClient
 
     async def run() -> _Result:

@@ -1,6 +1,6 @@
 """The embedded PostgreSQL of the demo and the tests: the only file that knows where its binaries come from.
 
-Production names its own server in `VARDE_DATABASE_URL` and never comes here.
+Production names its own server in `VARDE_DATABASE_URL` and starts none: `database_url` tells which one it is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import time
 import warnings
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from varde.settings import Settings
 
 _USER = "varde_postgres"
 _SOCKET = ".s.PGSQL.5432"
@@ -163,3 +167,8 @@ def _alive(process: int) -> bool:
     except PermissionError:  # somebody else's: there all the same
         pass
     return True
+
+
+def database_url(settings: Settings) -> str:
+    """Address of the database that this installation uses, its own or the embedded one."""
+    return settings.database_url or EmbeddedPostgres(settings.data).url()

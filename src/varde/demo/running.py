@@ -22,7 +22,7 @@ import orjson
 from rich.console import Console
 
 from varde import db
-from varde.app import House, build, database_url
+from varde.app import House, build
 from varde.clock import SetClock, clock_of, today
 from varde.demo import probe
 from varde.demo.filling import Region, fill, mark, parse_mark, region_of
@@ -30,7 +30,7 @@ from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
 from varde.demo.story import DAYS, Story
 from varde.demo.world import World
-from varde.embedded import EmbeddedPostgres
+from varde.embedded import EmbeddedPostgres, database_url
 from varde.observe import forget_metrics
 from varde.serving import Child, Supervisor, cancelled_by_signals, own_command, until_ready
 from varde.settings import Settings

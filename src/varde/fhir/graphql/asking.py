@@ -31,6 +31,7 @@ from varde.fhir.graphql import costs, shaping
 from varde.fhir.graphql.loading import Loader
 from varde.fhir.graphql.schema import schema
 from varde.fhir.http.exchange import Answer
+from varde.fhir.http.negotiation import media_type
 from varde.fhir.http.operations import Call
 
 _JSON = {"content-type": "application/json; charset=utf-8"}
@@ -66,7 +67,7 @@ def _asked(call: Call) -> tuple[str, dict[str, Any], str | None]:
     request = call.request
     given: dict[str, Any] = {n: v for n, v in request.query if n in {"query", "variables", "operationName"}}
     if request.method == "POST" and request.body:
-        if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/graphql":
+        if media_type(request.headers) == "application/graphql":
             given["query"] = request.body.decode("utf-8", "replace")
         else:
             parsed = splice.parse(request.body)
