@@ -16,8 +16,9 @@ from bench.fhir_data import history
 
 from varde.clock import SystemClock
 from varde.db import Database
-from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.store import Store
+from varde.trust.access import Access
+from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 
 if TYPE_CHECKING:
@@ -26,25 +27,6 @@ if TYPE_CHECKING:
 _PATIENTS_AT_ONCE = 40
 _MOST = 1.5
 """How many times slower the median of a step may be in the largest store than in the smallest."""
-
-
-class _Filler:
-    """A gate for filling: the benchmark's own process, before anybody measures."""
-
-    def allows(self, interaction: Interaction, resource_type: str) -> bool:
-        return True
-
-    def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
-        return "true"
-
-    def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
-        return "true"
-
-    def admits(self, interaction: Interaction, resource_type: str, content: object) -> bool:
-        return True
-
-    async def record(self, disclosure: Disclosure, connection: object | None) -> None:
-        """Nothing is disclosed."""
 
 
 def fill(url: str, patients: int, observations: int) -> list[str]:
@@ -89,11 +71,13 @@ async def _with_indexes(url: str, made: list[str]) -> None:
 
 def _fill(url: str, lane: int, lanes: int, patients: int, observations: int) -> int:
     async def filled() -> int:
-        store, count = Store(Database(url, connections=1), SystemClock(), [CareRelations()]), 0
+        database, clock = Database(url, connections=1), SystemClock()
+        store, count = Store(database, clock, [CareRelations()]), 0
+        gate = Access(store, clock, AuditLog(database, clock)).for_system("bench")
         mine = range(1 + lane, patients + 1, lanes)
         for start in range(0, len(mine), _PATIENTS_AT_ONCE):
             made = [one for n in mine[start : start + _PATIENTS_AT_ONCE] for one in history(n, observations)]
-            await store.write_parsed(_Filler(), [(one, json.dumps(one).encode()) for one in made])
+            await store.write_parsed(gate, [(one, json.dumps(one).encode()) for one in made])
             count += len(made)
         return count
 
