@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import hypothesis
 import pytest
 
+from tests.databases import fresh_database
 from tests.demo_server import DemoServer, running
 from varde.clock import SetClock
 from varde.db import Database, ensure_database, migrate
@@ -49,13 +49,8 @@ async def _template(server: EmbeddedPostgres) -> None:
 @pytest.fixture
 async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """Address of an empty, migrated database of this test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    admin = await asyncpg.connect(postgres.url("postgres"))
-    await admin.execute(f'create database "{name}" template varde_template strategy file_copy')
-    yield postgres.url(name)
-    if not os.environ.get("VARDE_KEEP_TEST_DATABASES"):
-        await admin.execute(f'drop database "{name}" with (force)')
-    await admin.close()
+    async with fresh_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture

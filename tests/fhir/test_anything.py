@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.databases import make_database
 from tests.fhir.gates import OpenGate
 from varde.clock import SetClock
 from varde.embedded import EmbeddedPostgres
@@ -325,20 +326,15 @@ def test_any_query_is_parsed_or_refused(pairs: list[tuple[str, str, str]], kind:
 @pytest.mark.slow
 def test_any_request_is_answered(postgres: EmbeddedPostgres) -> None:
     """Random methods, paths, queries and bodies against the whole face and a real database."""
-    import asyncpg
 
     from varde.db import Database
 
     loop = asyncio.new_event_loop()
 
     async def prepare() -> tuple[httpx.AsyncClient, Database]:
-        admin = await asyncpg.connect(postgres.url("postgres"))
-        await admin.execute("drop database if exists anything with (force)")
-        await admin.execute("create database anything template varde_template strategy file_copy")
-        await admin.close()
         from datetime import UTC, datetime
 
-        database = Database(postgres.url("anything"), connections=2)
+        database = Database(await make_database(postgres), connections=2)
         store = Store(database, SetClock(datetime(2026, 11, 24, 9, 0, tzinfo=UTC)))
 
         async def authenticate(headers: Mapping[str, str], method: str, path: str) -> Gate:

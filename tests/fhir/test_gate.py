@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
+from tests.databases import fresh_database
 from tests.fhir.gates import LabelGate, OpenGate, VeiledGate
 from varde.clock import SetClock
 from varde.db import Database
@@ -109,17 +109,14 @@ async def _world(url: str, clock: SetClock, gate: Gate, resources: list[dict[str
 @pytest.fixture
 async def twins(postgres: EmbeddedPostgres, database_url: str, clock: SetClock) -> AsyncIterator[tuple[World, World]]:
     """(the world with the hidden resources, the one where they never were)."""
-    admin = await asyncpg.connect(postgres.url("postgres"))
-    await admin.execute("create database twin template varde_template strategy file_copy")
     gate = VeiledGate([resource_key(s["resourceType"], s["id"]) for s in SECRET])
     with_secret = await _world(database_url, clock, gate, SECRET + COMMON)
-    without = await _world(postgres.url("twin"), clock, gate, COMMON)
-    yield with_secret, without
-    for world in (with_secret, without):
-        await world.client.aclose()
-        await world.store.database.close()
-    await admin.execute("drop database twin with (force)")
-    await admin.close()
+    async with fresh_database(postgres) as url:
+        without = await _world(url, clock, gate, COMMON)
+        yield with_secret, without
+        for world in (with_secret, without):
+            await world.client.aclose()
+            await world.store.database.close()
 
 
 SEEN = [

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-import asyncpg
 import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.databases import make_database
 from tests.fhir.gates import OpenGate
 from tests.fhir.test_model import TABLES
 from varde.clock import SetClock
@@ -375,14 +375,7 @@ def _entry(method: str, kind: str, identifier: str | None, tag: str | None, expe
 
 @pytest.mark.slow
 def test_the_api_is_a_dictionary_with_history(postgres: EmbeddedPostgres) -> None:
-    async def prepare() -> None:
-        admin = await asyncpg.connect(postgres.url("postgres"))
-        await admin.execute("drop database if exists http_model with (force)")
-        await admin.execute("create database http_model template varde_template strategy file_copy")
-        await admin.close()
-
-    asyncio.run(prepare())
-    ApiModel.url = postgres.url("http_model")
+    ApiModel.url = asyncio.run(make_database(postgres))
     run_state_machine_as_test(
         ApiModel,
         settings=settings(

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.databases import make_database
 from tests.fhir.gates import OpenGate
 from varde.clock import SetClock
 from varde.db import Database
@@ -258,16 +259,7 @@ class StoreModel(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_the_store_is_a_dictionary_with_history(postgres: EmbeddedPostgres) -> None:
-    async def prepare() -> None:
-        import asyncpg
-
-        admin = await asyncpg.connect(postgres.url("postgres"))
-        await admin.execute("drop database if exists model with (force)")
-        await admin.execute("create database model template varde_template strategy file_copy")
-        await admin.close()
-
-    asyncio.run(prepare())
-    StoreModel.url = postgres.url("model")
+    StoreModel.url = asyncio.run(make_database(postgres))
     run_state_machine_as_test(
         StoreModel,
         settings=settings(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
+from tests.databases import fresh_database
 from tests.fhir import examples
 from tests.fhir.gates import OpenGate
 from varde.clock import SystemClock
@@ -34,17 +34,14 @@ SILENT = {
 @pytest.fixture(scope="module")
 async def filled(postgres: EmbeddedPostgres) -> AsyncIterator[Store]:
     """A store with all of HL7's examples."""
-    admin = await asyncpg.connect(postgres.url("postgres"))
-    await admin.execute("create database examples template varde_template strategy file_copy")
-    database = Database(postgres.url("examples"), connections=4)
-    store = Store(database, SystemClock())
-    await load(store, OpenGate(), [examples.EXAMPLES])
-    async with database.connection() as connection:
-        await connection.execute("analyze")
-    yield store
-    await database.close()
-    await admin.execute("drop database examples with (force)")
-    await admin.close()
+    async with fresh_database(postgres) as url:
+        database = Database(url, connections=4)
+        store = Store(database, SystemClock())
+        await load(store, OpenGate(), [examples.EXAMPLES])
+        async with database.connection() as connection:
+            await connection.execute("analyze")
+        yield store
+        await database.close()
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, ClassVar
 
-import asyncpg
 import pytest
 
+from tests.databases import fresh_database
 from tests.fhir.bulk.desk import ASYNC, Desk, bare, desk, ndjson
 from tests.fhir.bulk.test_export import WORLD, observation, patient
 from tests.fhir.gates import HidingGate, OpenGate
@@ -207,10 +207,8 @@ async def test_there_and_back_again_gives_the_same(store: Store, postgres: Embed
         b'"valueQuantity":{"value":1.50}}'
     )
     await store.write_many(gate, [*WORLD, exact])
-    admin = await asyncpg.connect(postgres.url("postgres"))
-    await admin.execute("create database there template varde_template strategy file_copy")
-    other = Store(Database(postgres.url("there"), connections=4), clock)
-    try:
+    async with fresh_database(postgres) as url:
+        other = Store(Database(url, connections=4), clock)
         async with desk(store, gate) as here, desk(other, gate) as there:
             manifest = await here.manifest(await here.begin("$export"))
             files = [(await here.client.get(file["url"])).content for file in manifest["output"]]
@@ -222,7 +220,4 @@ async def test_there_and_back_again_gives_the_same(store: Store, postgres: Embed
             assert sorted(b"".join(found).splitlines()) == sorted(b"".join(files).splitlines())
             assert sorted(map(str, map(bare, await there.lines(back)))) == sorted(map(str, map(bare, sent)))
             assert b'"value":1.50' in b"".join(found)
-    finally:
         await other.database.close()
-        await admin.execute("drop database there with (force)")
-        await admin.close()
