@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 
 from varde.api import INSTANTIATES, operations
 from varde.app import House, build
+from varde.db import AWAY
 from varde.demo.endpoints import Endpoints
 from varde.demo.issuer import MOUNT, Proxy, socket_of
 from varde.edges.subscribers.sockets import PATH as SOCKETS
@@ -48,8 +49,7 @@ _ = str  # marks messages for extraction
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
-         asyncpg.TooManyConnectionsError, asyncpg.InterfaceError, Unavailable)  # fmt: skip
+_AWAY = (*AWAY, asyncpg.TooManyConnectionsError, asyncpg.InterfaceError, Unavailable)
 _PROVIDER_SECONDS = 10
 _log = structlog.get_logger("varde.asgi")
 

@@ -18,6 +18,10 @@ import asyncpg
 
 Connection = asyncpg.Connection
 
+AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
+        asyncpg.InternalClientError)  # fmt: skip
+"""What says that the database is away, not that something was wrong with a statement. The last is what asyncpg says of
+a connection that broke in the middle of something."""
 _MIGRATION_LOCK = 0x56415244  # "VARD"
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncpg
 import structlog
 
+from varde.db import AWAY
 from varde.fhir.errors import FhirError, Overtaken, Unavailable
 
 _log = structlog.get_logger("varde.fhir")
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
-         asyncpg.InternalClientError)  # fmt: skip
-"""The last is what asyncpg says of a connection that broke in the middle of something."""
 _IN_THE_WAY = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -22,7 +20,7 @@ def as_fhir_error(error: Exception) -> FhirError:
     """`error` itself when it is the store's; else what stands for it. What nobody foresaw is logged."""
     if isinstance(error, FhirError):
         return error
-    if isinstance(error, _AWAY):
+    if isinstance(error, AWAY):
         return Unavailable.of("the database is away; try again shortly")
     if isinstance(error, asyncpg.TooManyConnectionsError):
         return Unavailable.of("too busy; try again shortly")
