@@ -11,9 +11,9 @@ import pytest
 
 from varde.clock import SetClock
 from varde.db import Database
+from varde.fhir.arrays import column, placed
 from varde.fhir.errors import NotFound, PreconditionFailed, Unprocessable
 from varde.fhir.store import Store
-from varde.fhir.storing.arrays import column, placed
 from varde.fhir.storing.gathering import Gathering
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog

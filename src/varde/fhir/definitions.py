@@ -27,7 +27,7 @@ _MAIN_DATE = (
 """Search parameters by which a person would sort a type's resources, in order of preference."""
 
 EXTRACTION = {
-    "token": 2, "reference": 2, "string": 1, "date": 2, "number": 2, "quantity": 2, "uri": 1, "composite": 2,
+    "token": 2, "reference": 2, "string": 1, "date": 2, "number": 2, "quantity": 2, "uri": 1, "composite": 3,
     "special": 1,
 }  # fmt: skip
 """Number of what `search/values.py` makes of each kind of parameter. Raise it when that changes: the keys of its
@@ -71,6 +71,9 @@ class SearchParameter:
     """Code systems that its plain codes belong to by their binding, though a resource does not say so."""
     ready: bool = True
     """False for a custom parameter by which the resources there are not all indexed yet."""
+    united: tuple[int, ...] = ()
+    """The keys of the parameters whose values are together just its own (`combo-code` is `code` and
+    `component-code`): nothing is indexed for it besides."""
 
     @property
     def declared(self) -> str:
@@ -80,7 +83,7 @@ class SearchParameter:
     @property
     def keys(self) -> tuple[int, ...]:
         """The keys under which its values are indexed."""
-        return self.everywhere or (self.key,)
+        return self.everywhere or self.united or (self.key,)
 
 
 @lru_cache(maxsize=1)
@@ -162,6 +165,9 @@ def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
         )
         for code, p in found.items()
     }  # fmt: skip
+    for code, parts in _united(resource_type).items():
+        if code not in _custom.get(resource_type, {}):
+            own[code] = replace(own[code], united=tuple(own[part].key for part in parts))
     special = {
         code: SearchParameter(code, "special", url, (), parameter_key(resource_type, code), ())
         for code, url in _SPECIAL.items()
@@ -170,13 +176,41 @@ def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
     return own | special
 
 
+_UNITED = frozenset({"token", "string", "quantity", "number", "date"})
+"""Kinds of which one parameter may be found by the values of others. Not references, which lead from one to another."""
+
+
+@cache
+def _united(resource_type: str) -> dict[str, tuple[str, ...]]:
+    """Codes of R4's own parameters whose paths are just those of others -> the codes of these. The main date, which
+    other rooms look for under its own key, is none of them."""
+    own = {code: p for code, p in _search()["parameters"][resource_type].items() if p["kind"] in _UNITED}
+    paths = {code: frozenset(json.dumps(path, sort_keys=True) for path in p["paths"]) for code, p in own.items()}
+    kept_apart: list[str] = []
+    found: dict[str, tuple[str, ...]] = {}
+    for code in sorted(own, key=lambda code: (len(paths[code]), code)):
+        parts = tuple(
+            other
+            for other in kept_apart
+            if own[other]["kind"] == own[code]["kind"]
+            and own[other].get("systems", []) == own[code].get("systems", [])
+            and paths[other] <= paths[code]
+        )
+        together = frozenset[str]().union(*(paths[other] for other in parts))
+        if together and together == paths[code] and code != main_date(resource_type):
+            found[code] = parts
+        else:
+            kept_apart.append(code)
+    return found
+
+
 _WITHOUT_NARRATIVE = frozenset({"Binary", "Bundle", "Parameters"})
 
 
 @kept
 def index_digest(resource_type: str) -> int:
     """A number for all by which the type's values are extracted: what a row was indexed by (column `indexed`)."""
-    keys = sorted(str(parameter.key) for parameter in search_parameters(resource_type).values())
+    keys = sorted(str(parameter.key) for parameter in search_parameters(resource_type).values() if not parameter.united)
     digest = blake2b(" ".join([*keys, str(main_date(resource_type))]).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big", signed=True) or 1
 
@@ -190,7 +224,7 @@ def common_parameter(code: str, among: tuple[str, ...] = ()) -> SearchParameter 
     if found is None or any(p is None or p.kind != found.kind for p in own):
         return None
     targets = tuple(dict.fromkeys(target for p in own if p is not None for target in p.targets))
-    keys = tuple(p.key for p in own if p is not None)
+    keys = tuple(key for p in own if p is not None for key in p.keys)
     systems = tuple(dict.fromkeys(system for p in own if p is not None for system in p.systems))
     return replace(found, everywhere=keys, targets=targets, systems=systems)
 

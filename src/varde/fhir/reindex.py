@@ -178,6 +178,7 @@ def _keys(name: str) -> list[tuple[int, str]]:
     return [
         (made(parameter.key), code)
         for code, parameter in search_parameters(name).items()
+        if not parameter.united
         for made in (lambda key: key, text_parameter, type_parameter, identifier_parameter)
     ]
 

@@ -12,6 +12,10 @@ from datetime import datetime
 from varde.fhir.definitions import type_number
 from varde.fhir.keys import resource_key
 
+Quantity = tuple[int, float, float, int, str, str | None, int | None, float | None, float | None, int | None]
+"""(param, low, high, system key, code, unit as shown where it is not the code, and for units of UCUM: what they can be
+compared with, low and high in base units; system key of the token that it stands beside in a pair of a composite)"""
+
 
 @dataclass(slots=True)
 class IndexRows:
@@ -26,11 +30,7 @@ class IndexRows:
     """(param, folded, exact)"""
     dates: list[tuple[int, datetime, datetime]] = field(default_factory=list)
     """(param, low, high), high exclusive"""
-    quantities: list[tuple[int, float, float, int, str, str | None, int | None, float | None, float | None]] = field(
-        default_factory=list
-    )
-    """(param, low, high, system key, code, unit as shown where it is not the code, and for units of UCUM: what they
-    can be compared with, low and high in base units)"""
+    quantities: list[Quantity] = field(default_factory=list)
     uris: list[tuple[int, str]] = field(default_factory=list)
     """(param, value)"""
 

@@ -18,9 +18,9 @@ import asyncpg
 
 from varde.clock import Clock
 from varde.db import Database
+from varde.fhir.arrays import column, placed
 from varde.fhir.errors import Unavailable
 from varde.fhir.gate import Disclosure, Interaction, Parameters
-from varde.fhir.storing.arrays import column, placed
 
 COLUMNS = (
     "at", "disclosure", "patient", "allowed", "actor_kind", "actor", "actor_name", "role", "unit", "unit_name",

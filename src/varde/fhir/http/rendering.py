@@ -6,8 +6,9 @@ Pure; a resource's bytes go out as they are stored wherever nothing was to be le
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 import orjson
 
@@ -112,7 +113,12 @@ def _links(request: Request, page: Page, path: str) -> list[dict[str, str]]:
 
 
 def _link(here: str, query: Sequence[tuple[str, str]]) -> str:
-    return f"{here}?{urlencode(query)}" if query else here
+    return here + "?" + "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in query) if query else here
+
+
+@lru_cache(maxsize=4096)
+def _quoted(text: str) -> str:
+    return quote_plus(text)
 
 
 def _entry(base: str, entry: Entry, summary: str | None, elements: str | None, *, history: bool) -> bytes:

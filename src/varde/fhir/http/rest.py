@@ -81,7 +81,8 @@ class FhirApplication:
         """One HTTP request."""
         if scope["type"] != "http":
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        # ASGI gives names in lower case.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         told = [*self._cors.headers(headers.get("origin")), *_request_id(headers)]
         reply = _Reply(head=scope["method"] == "HEAD", headers=told)
         try:
@@ -130,7 +131,10 @@ def _request_id(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 def _query(text: bytes) -> list[tuple[str, str]]:
     try:
-        query = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict")
+        said = text.decode("ascii")
+        if "%" not in said and "+" not in said:  # as parse_qsl reads it, in a tenth of the time
+            return [(name, value) for name, _, value in (part.partition("=") for part in said.split("&") if part)]
+        query = parse_qsl(said, keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise BadRequest.of("the query is not valid UTF-8") from None
     return query

@@ -1,13 +1,14 @@
 """Composite parameters: values that belong together, as `code-value-quantity` of an Observation and its components.
 
 A component's value is indexed in the table of its own kind, under a key made of the element that holds the pair
-and the pair's token, once by its code alone and once with its system. So a pair is found by one probe, and never put
-together from two elements. Pure.
+and the code of the pair's token. Its system is asked for by a second key, made of both, or beside the key, where rows
+are dear. So a pair is found by one probe, and never put together from two elements. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -44,18 +45,60 @@ def parts_of(parameter: SearchParameter, text: str) -> tuple[list[str], int]:
     return list(parts), token_place(components)
 
 
-def pair_code(parameter: SearchParameter, token: Sequence[str]) -> str:
-    """How the token of a composite, as (code) or (system, code), is named in the key of a pair. Raises BadRequest."""
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The token of a composite as it was asked for. `system`: the key of its code system; None when any will do."""
+
+    code: str
+    system: int | None
+
+    @property
+    def name(self) -> str:
+        """How it is named in the key of a pair, where the system is part of the key."""
+        return self.code if self.system is None else qualified(self.system, self.code)
+
+
+def token_of(parameter: SearchParameter, token: Sequence[str]) -> Token:
+    """The token of a composite, given as (code) or (system, code). Raises BadRequest."""
     if len(token) > 2 or not token[-1]:
         raise BadRequest.of(f"the token of '{parameter.code}' is written code or system|code")
-    code = values.clipped(token[-1])
-    return code if len(token) == 1 else qualified(values.system_key(token[0]), code)
+    return Token(values.clipped(token[-1]), None if len(token) == 1 else values.system_key(token[0]))
+
+
+_BESIDE = frozenset({"quantity", "number"})
+"""Kinds whose rows carry the token's system beside the key (column `token_system`), since each of their rows stands in
+three indexes: one row is enough for code and system|code."""
+_Path = tuple[bool, str | None, list[Any], Callable[..., None]]
+"""(from the resource itself, the first member of the path if it is plain, the path, what makes rows of a value)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """A token and one of the components that go with it, of one element."""
+
+    base: str
+    steps: list[Any]
+    token: str
+    token_paths: tuple[_Path, ...]
+    other: str
+    other_paths: tuple[_Path, ...]
+    kind: str
+
+
+def _paths(component: Any) -> tuple[_Path, ...]:
+    found: list[_Path] = []
+    for path in component["paths"]:
+        handler = values.handler(component["kind"], path["type"])
+        steps = path["steps"]
+        if handler is not None:
+            found.append((path["whole"], steps[0][0] if steps and len(steps[0]) == 2 else None, steps, handler))
+    return tuple(found)
 
 
 @kept
-def _pairs(resource_type: str) -> tuple[Any, ...]:
-    """(base, token component, other component) of every composite of the type, each pair once."""
-    found: dict[tuple[str, str, str, str], Any] = {}
+def _pairs(resource_type: str) -> tuple[_Pair, ...]:
+    """Every pair of the type's composites, each once."""
+    found: dict[tuple[str, str, str, str], _Pair] = {}
     for parameter in search_parameters(resource_type).values():
         for base in parameter.bases:
             place = token_place(base["components"])
@@ -63,34 +106,46 @@ def _pairs(resource_type: str) -> tuple[Any, ...]:
             for number, other in enumerate(base["components"]):
                 if number != place:
                     key = (base["name"], token["expression"], other["expression"], other["kind"])
-                    found.setdefault(key, (base, token, other))
+                    found.setdefault(
+                        key,
+                        _Pair(
+                            base["name"], base["steps"], token["expression"], _paths(token), other["expression"],
+                            _paths(other), other["kind"],
+                        ),
+                    )  # fmt: skip
     return tuple(found.values())
 
 
 def extract_composites(resource_type: str, resource: Mapping[str, Any], rows: IndexRows) -> None:
     """Add the rows of the type's composite parameters."""
     holders: dict[str, list[Any]] = {}
-    known: dict[tuple[int, str], set[str]] = {}
-    for base, token, other in _pairs(resource_type):
-        name = base["name"]
-        if name not in holders:
-            holders[name] = values.walk(resource, base["steps"])
-        for holder in holders[name]:
-            found = list(_found(other, holder, resource))
-            if not found:
+    known: dict[tuple[int, str], dict[str, set[int]]] = {}
+    for pair in _pairs(resource_type):
+        if pair.base not in holders:
+            holders[pair.base] = values.walk(resource, pair.steps)
+        for holder in holders[pair.base]:
+            found = _rows(pair.other_paths, holder, resource)
+            if found is None:
+                continue
+            table = _TABLES[pair.kind]
+            made = getattr(found, table)
+            if not made:
                 continue
             # The same element's token goes with each of its values.
-            place = (id(holder), token["expression"])
+            place = (id(holder), pair.token)
             codes = known.get(place)
             if codes is None:
-                codes = known[place] = _codes(token, holder, resource)
-            for code in codes:
-                key = composite_key(name, other["expression"], code)
-                scratch = IndexRows()
-                for handler, value in found:
-                    handler(scratch, key, value)
-                table = _TABLES[other["kind"]]
-                getattr(rows, table).extend(getattr(scratch, table))
+                codes = known[place] = _codes(_rows(pair.token_paths, holder, resource))
+            into = getattr(rows, table)
+            for code, systems in codes.items():
+                key = composite_key(pair.base, pair.other, code)
+                if pair.kind in _BESIDE:
+                    into += [(key, *row[1:-1], system) for row in made for system in systems]
+                    continue
+                into += [(key, *row[1:]) for row in made]
+                for system in systems:
+                    own = composite_key(pair.base, pair.other, qualified(system, code))
+                    into += [(own, *row[1:]) for row in made]
 
 
 def qualified(system: int, code: str) -> str:
@@ -98,24 +153,31 @@ def qualified(system: int, code: str) -> str:
     return f"{system}|{code}"
 
 
-def keys_of(parameter: SearchParameter, number: int, code: str) -> list[int]:
-    """The keys under which component `number` of a composite stands for token `code`."""
-    return [composite_key(base["name"], base["components"][number]["expression"], code) for base in parameter.bases]
+def keys_of(parameter: SearchParameter, number: int, token: Token) -> tuple[list[int], int | None]:
+    """(the keys under which component `number` of a composite stands for `token`, the system that its rows must carry
+    beside; None when nothing more is to be asked)."""
+    beside = parameter.bases[0]["components"][number]["kind"] in _BESIDE
+    code = token.code if beside else token.name
+    keys = [composite_key(base["name"], base["components"][number]["expression"], code) for base in parameter.bases]
+    return keys, token.system if beside else None
 
 
-def _codes(token: Any, holder: Any, resource: Mapping[str, Any]) -> set[str]:
-    scratch = IndexRows()
-    for handler, value in _found(token, holder, resource):
-        handler(scratch, 0, value)
-    return {name for _, system, code in scratch.tokens for name in (code, qualified(system, code))}
+def _codes(found: IndexRows | None) -> dict[str, set[int]]:
+    """The systems by code of the tokens among `found`."""
+    codes: dict[str, set[int]] = {}
+    for _, system, code in found.tokens if found is not None else ():
+        codes.setdefault(code, set()).add(system)
+    return codes
 
 
-def _found(component: Any, holder: Any, resource: Mapping[str, Any]) -> Iterator[tuple[Callable[..., None], Any]]:
-    for path in component["paths"]:
-        source, steps = resource if path["whole"] else holder, path["steps"]
-        if steps and len(steps[0]) == 2 and isinstance(source, Mapping) and steps[0][0] not in source:
+def _rows(paths: Sequence[_Path], holder: Any, resource: Mapping[str, Any]) -> IndexRows | None:
+    """What stands at the end of the paths, as rows under no key; None for nothing."""
+    found: IndexRows | None = None
+    for whole, first, steps, handler in paths:
+        source = resource if whole else holder
+        if first is not None and isinstance(source, Mapping) and first not in source:
             continue  # most choices of a value are not there
-        handler = values.handler(component["kind"], path["type"])
-        if handler is not None:
-            for value in values.walk(source, steps):
-                yield handler, value
+        for value in values.walk(source, steps):
+            found = found or IndexRows()
+            handler(found, 0, value)
+    return found

@@ -16,7 +16,7 @@ from varde.fhir.gate import Gate, Parameters
 from varde.fhir.keys import resource_key
 from varde.fhir.search import ages, fulltext, near
 from varde.fhir.search.comparing import Comparing, split_prefix
-from varde.fhir.search.composite import keys_of, pair_code, parts_of
+from varde.fhir.search.composite import keys_of, parts_of, token_of
 from varde.fhir.search.fold import fold
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.query import Chain, Compared, Condition, Every, Has, Not, Paired, Question
@@ -190,14 +190,15 @@ class Compiler(Comparing):
 
     def _composite(self, alias: str, parameter: SearchParameter, text: str, patient: str | None) -> str:
         parts, place = parts_of(parameter, text)
-        code = pair_code(parameter, [unescape(part) for part in split_values(parts[place], "|")])
+        token = token_of(parameter, [unescape(part) for part in split_values(parts[place], "|")])
         tests = []
         for number, component in enumerate(parameter.bases[0]["components"]):
             if number != place:
                 index = self.alias("i")
                 compare = getattr(self, f"_{component['kind']}")
                 test = compare(index, parts[number], None, self._component(parameter, number))
-                keys = keys_of(parameter, number, code)
+                keys, system = keys_of(parameter, number, token)
+                test += self._beside(index, system)
                 tests.append(self._exists(alias, TABLES[component["kind"]], index, keys, patient, test))
         return "(" + " and ".join(tests) + ")"
 
@@ -208,16 +209,22 @@ class Compiler(Comparing):
         return SearchParameter(parameter.code, component["kind"], "", resource_types(), 0, ())
 
     def _paired(self, alias: str, paired: Paired, patient: str | None) -> str:
-        code = pair_code(paired.parameter, paired.token.split("|"))
+        token = token_of(paired.parameter, paired.token.split("|"))
         component = self._component(paired.parameter, paired.component)
-        index, keys = self.alias("i"), keys_of(paired.parameter, paired.component, code)
+        index = self.alias("i")
+        keys, system = keys_of(paired.parameter, paired.component, token)
+        beside = self._beside(index, system)
         if paired.operator == "pr":
             if paired.value not in {"true", "false"}:
                 raise BadRequest.of("pr is true or false")
-            there = self._exists(alias, TABLES[component.kind], index, keys, patient, "true")
+            there = self._exists(alias, TABLES[component.kind], index, keys, patient, f"true{beside}")
             return there if paired.value == "true" else f"not {there}"
-        test = self.compared(component.kind, index, paired.operator, paired.value, component)
+        test = self.compared(component.kind, index, paired.operator, paired.value, component) + beside
         return self._exists(alias, TABLES[component.kind], index, keys, patient, test)
+
+    def _beside(self, index: str, system: int | None) -> str:
+        """And the row of a pair is of a code of this system."""
+        return "" if system is None else f" and {index}.token_system = {self.parameters.add(system)}::bigint"
 
     def _compared(self, alias: str, question: Compared, patient: str | None) -> str:
         parameter, operator, value = question.parameter, question.operator, question.value

@@ -20,6 +20,8 @@ MAXIMUM_DEPTH = 8
 
 def split_values(text: str, separator: str = ",") -> tuple[str, ...]:
     """`text` at unescaped separators; escapes of the others are kept for later splitting."""
+    if "\\" not in text:
+        return tuple(text.split(separator))
     parts, current, escaped = [], "", False
     for character in text:
         if escaped:
@@ -37,7 +39,7 @@ def split_values(text: str, separator: str = ",") -> tuple[str, ...]:
 
 def unescape(text: str) -> str:
     """`text` with FHIR's escapes (\\, \\| \\$ \\\\) taken away."""
-    return re.sub(r"\\([,|$\\])", r"\1", text)
+    return re.sub(r"\\([,|$\\])", r"\1", text) if "\\" in text else text
 
 
 def parameter_of(types: Types, code: str) -> SearchParameter:

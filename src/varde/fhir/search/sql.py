@@ -33,6 +33,7 @@ from varde.fhir.search.references import reference_target
 from varde.fhir.search.shaping import is_main_date
 
 COLUMNS = "rid, patient, type, id, version, updated, seq, deleted, body"
+_COLUMNS = ", ".join(f"r.{column}" for column in COLUMNS.split(", "))
 _SORT_COLUMN = {
     "token": "s.code", "uri": "s.value", "number": "s.low", "date": "s.low",
     # Norwegian order: æ, ø, å after z.
@@ -133,13 +134,12 @@ def compile_search(
     back = (search.page or "").startswith(BEFORE)
     if search.page:
         where.append(_beyond(search.page.removeprefix(BEFORE), keys, rid, parameters, back=back))
-    columns = ", ".join(f"r.{c}" for c in COLUMNS.split(", "))
     extra = "".join(f", {key.sql} as k{n}" for n, key in enumerate(keys))
     order = ", ".join(
         [*(f"{k.sql} {'desc' if k.descending != back else 'asc'}" for k in keys), f"{rid} {'desc' if back else 'asc'}"]
     )
     sql = (
-        f"select {columns}{extra} from {source} where {' and '.join(where)} order by {order}"
+        f"select {_COLUMNS}{extra} from {source} where {' and '.join(where)} order by {order}"
         f" limit {parameters.add(search.count + 1)}"
     )
     near = patient is not None or compartment is not None or bool(search.ids) or (driver is not None and not conditions)
@@ -224,12 +224,12 @@ def _sort_key(search: Search, sort: Sort, parameters: Parameters, date: str, pat
         value = _least_reference(sort, edge, parameters)
     else:
         column = "s.high" if kind == "date" and sort.descending else _SORT_COLUMN[kind]
-        key = parameters.add(sort.parameter.key)
+        keys = parameters.add(list(sort.parameter.keys))
         scope = f" and s.patient = {patient} and s.patient <> s.rid" if patient else ""
         value = f"{alias}.value"
         join = (
             f" left join (select s.rid, {edge}({column}) as value from {TABLES[kind]} s"
-            f" where s.param = {key}::int{scope} group by s.rid) {alias} on {alias}.rid = r.rid"
+            f" where s.param = any({keys}::int[]){scope} group by s.rid) {alias} on {alias}.rid = r.rid"
         )
     # Resources without a value come last either way.
     empty = {

@@ -11,12 +11,14 @@ from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import Any
 
+from varde.fhir.arrays import column, placed
 from varde.fhir.gate import Interaction, LoggingGate, Parameters
-from varde.fhir.search.sql import Statement
+from varde.fhir.search.sql import COLUMNS, Statement
 
 _PLACEHOLDER = re.compile(r"\$(\d+)")
 _TYPES = {str: "text", int: "bigint", float: "float8", datetime: "timestamptz"}
 _SMALL = 2**31
+_SHOWN = COLUMNS.replace("seq, ", "")
 
 
 def shape(statement: Statement) -> Hashable:
@@ -37,25 +39,26 @@ def _differs(value: Any) -> bool:
 def together(
     statements: Sequence[Statement], gate: LoggingGate, resource_type: str, count: int, query: str
 ) -> tuple[str, list[Any]]:
-    """(SQL, values) of statements of one shape. Rows have the columns of each and `place`, 1 and on; within a place
-    they come in the statement's order. `count`: how many rows of each are shown, and therefore logged."""
+    """(SQL, values) of statements of one shape. Rows have the columns of each but `seq`, and `place`, 1 and on; within
+    a place they come in the statement's order. `count`: how many rows of each are shown, and therefore logged."""
     parameters = Parameters()
     named: dict[str, str] = {}
-    columns, placed = [], []
+    columns, relations = [], []
     for number, value in enumerate(statements[0].values, start=1):
         if _differs(value):
-            column = f"p{number}"
-            listed = parameters.add([statement.values[number - 1] for statement in statements])
-            placed.append(f"{listed}::{_TYPES[type(value)]}[]")
-            columns.append(column)
-            named[str(number)] = f"q.{column}"
+            name = f"p{number}"
+            datatype = _TYPES[type(value)]
+            listed = column([statement.values[number - 1] for statement in statements], datatype)
+            relations.append(placed(parameters.add(listed), datatype))
+            columns.append(name)
+            named[str(number)] = f"q.{name}"
         else:
             named[str(number)] = parameters.add(value)
-    placed.append(f"{parameters.add(list(range(1, len(statements) + 1)))}::int[]")
+    relations.append(placed(parameters.add(column(range(1, len(statements) + 1), "int")), "int"))
     columns.append("place")
     one = _PLACEHOLDER.sub(lambda match: named[match[1]], statements[0].sql)
     sql = (
-        f"with q as materialized (select * from unnest({', '.join(placed)}) as q({', '.join(columns)})),"
+        f"with q as materialized (select * from unnest({', '.join(relations)}) as q({', '.join(columns)})),"
         f" found as materialized (select q.place, x.* from q cross join lateral"
         f" (select row_number() over () as nr, one.* from ({one}) one) x)"
     )
@@ -76,4 +79,5 @@ def together(
             f" from q left join found f on f.place = q.place and f.nr <= {limit}::int group by q.place),"
             f" logged as ({log})"
         )
-    return f"{sql} select * from found order by place, nr", parameters.values
+    keys = "".join(f", k{number}" for number in range(statements[0].keys))
+    return f"{sql} select {_SHOWN}{keys}, place from found order by place, nr", parameters.values

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from varde.fhir.definitions import canonical_system, is_type, type_number
 from varde.fhir.keys import parameter_key, resource_key, text_key
-from varde.fhir.rows import IndexRows
+from varde.fhir.rows import IndexRows, Quantity
 from varde.fhir.search.dates import OPEN_HIGH, OPEN_LOW, date_range
 from varde.fhir.search.fold import fold
 from varde.fhir.search.references import identifier_target, reference_target, version_key
@@ -294,26 +295,31 @@ def number_range(text: str) -> tuple[float, float]:
     return value - half, max(value + half, math.nextafter(value, math.inf))
 
 
-_Figures = tuple[int, float, float, int, str, str | None, int | None, float | None, float | None]
-
-
 def _number(rows: IndexRows, key: int, value: Any) -> None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         rows.quantities.append(_figures(key, float(value), float(value)))
 
 
-def _figures(key: int, low: float, high: float, holder: Any = None) -> _Figures:
+def _figures(key: int, low: float, high: float, holder: Any = None) -> Quantity:
     """A row: the range as it was written, with its unit, and in base units when the unit is one of UCUM."""
     if holder is None:
-        return key, low, high, 0, "", None, None, None, None
+        return key, low, high, 0, "", None, None, None, None, None
     system, code, shown = holder.get("system"), holder.get("code"), holder.get("unit")
     said = str(code or shown or holder.get("currency") or "")[:200]
     text = str(shown)[:200] if shown and shown != said else None
-    converted = unit(code) if system == UCUM and isinstance(code, str) else None
+    if system != UCUM or not isinstance(code, str):
+        return key, low, high, system_key(system), said, text, None, None, None, None
+    return key, low, high, system_key(system), said, text, *_in_base_units(code, low, high), None
+
+
+@lru_cache(maxsize=1024)
+def _in_base_units(code: str, low: float, high: float) -> tuple[int | None, float | None, float | None]:
+    """What a UCUM unit can be compared with, and the range in base units. A resource has its values under several
+    parameters, so that they are asked for again at once."""
+    converted = unit(code)
     if converted is None:
-        return key, low, high, system_key(system), said, text, None, None, None
-    base = base_key(converted)
-    return key, low, high, system_key(system), said, text, base, converted.base(low), converted.base(high)
+        return None, None, None
+    return base_key(converted), converted.base(low), converted.base(high)
 
 
 def _quantity(rows: IndexRows, key: int, value: Any) -> None:

@@ -126,7 +126,7 @@ class Committing(Reading):
             if version.body is None:
                 version.body = splice.stamped(version.resource, version.id, version.version, now)
             else:
-                version.body = splice.stamp(version.body, version.id, version.version, now)
+                version.body = splice.stamp(version.body, version.id, version.version, now, version.resource)
         await self._put(gate, connection, versions, now, told)
         return {
             v.rid: Written(

@@ -12,8 +12,9 @@ import asyncpg
 
 from varde.clock import Clock
 from varde.db import Database
+from varde.fhir.arrays import column, placed
 from varde.fhir.definitions import is_type, type_name
-from varde.fhir.errors import BadRequest, Forbidden, Gone, Issue, NotFound, Unavailable
+from varde.fhir.errors import BadRequest, FhirError, Forbidden, Gone, Issue, NotFound, Unavailable
 from varde.fhir.gate import Disclosure, Gate, Interaction, LoggingGate, Parameters, logging_gate
 from varde.fhir.keys import resource_key
 from varde.fhir.knowing import Knowing
@@ -68,7 +69,7 @@ class Reading:
         self.knowing = Knowing()
         self.projections: tuple[Projection, ...] = (self.custom, self.knowing, *projections)
         self.terminology = terminology or Definitions()
-        self._reads: Gathering[_Asked, Any] = Gathering(self._read_together)
+        self._reads: Gathering[_Asked, Stored] = Gathering(self._read_together, lanes=1)
 
     async def faults_of(self, resource: Mapping[str, Any], connection: Any = None) -> list[Issue]:
         """The faults of a resource, by the definitions that the store holds too; empty when it is valid."""
@@ -113,7 +114,7 @@ class Reading:
             parameters = Parameters()
             predicate = gate.predicate("r", resource_type, parameters)
             key = (resource_type, predicate, logging.log_key(), _hashable(parameters.values))
-            return _visible(await self._reads.ask(key, _Asked(logging, resource_type, resource_id)))
+            return await self._reads.ask(key, _Asked(logging, resource_type, resource_id))
         parameters = Parameters()
         rid = parameters.add(resource_key(resource_type, resource_id))
         predicate = gate.predicate("r", resource_type, parameters)
@@ -134,13 +135,14 @@ class Reading:
         except (asyncpg.PostgresError, TimeoutError) as error:
             raise Unavailable.of("the access log cannot be written, so nothing is shown") from error
 
-    async def _read_together(self, batch: Sequence[_Asked]) -> list[Any]:
-        """The row of each that was asked for, or None, with its row of the access log written by the same statement.
-        All ask with the same right for the same type. Raises Unavailable when the log cannot be written."""
+    async def _read_together(self, batch: Sequence[_Asked]) -> list[Stored | Exception]:
+        """What each that was asked for shows, with its row of the access log written by the same statement. All ask
+        with the same right for the same type. Raises Unavailable when the log cannot be written."""
         gate, resource_type = batch[0].gate, batch[0].type
         parameters = Parameters()
-        rids = parameters.add([resource_key(resource_type, one.id) for one in batch])
-        ids = parameters.add([gate.log_id(one.id) for one in batch])
+        keys = [resource_key(resource_type, one.id) for one in batch]
+        rids = placed(parameters.add(column(keys, "bigint")), "bigint")
+        ids = placed(parameters.add(column([gate.log_id(one.id) for one in batch], "text")), "text")
         predicate = gate.predicate("r", resource_type, parameters)
         told = (
             "(select gen_random_uuid() as disclosure, patient, '' as query,"
@@ -151,15 +153,22 @@ class Reading:
         logged = f", logged as ({log})" if log else ""
         sql = (
             f"with found as (select q.place, q.id as asked_id, {SELECT}, ({predicate}) as visible"
-            f" from unnest({rids}::bigint[], {ids}::text[]) with ordinality as q(rid, id, place)"
-            f" left join resource r on r.rid = q.rid){logged} select * from found"
+            f" from unnest({rids}, {ids}) with ordinality as q(rid, id, place)"
+            f" left join resource r on r.rid = q.rid){logged}"
+            " select place, patient, version, updated, deleted, body, visible from found where rid is not null"
         )
-        rows = await self.fetch_logged(gate, sql, parameters.values)
-        placed: list[Any] = [None] * len(batch)
-        for row in rows:
-            if row["rid"] is not None:
-                placed[row["place"] - 1] = row
-        return placed
+        answers: list[Stored | Exception] = [NotFound.of(ABSENT) for _ in batch]
+        for row in await self.fetch_logged(gate, sql, parameters.values):
+            place, patient, version, updated, deleted, body, visible = row
+            if visible:
+                answers[place - 1] = (
+                    _gone(version)
+                    if deleted
+                    else Stored(
+                        keys[place - 1], resource_type, batch[place - 1].id, version, updated, False, body, patient
+                    )
+                )
+        return answers
 
     async def read_many(
         self,
@@ -252,10 +261,14 @@ def _visible(row: Any) -> Stored:
     if row is None or not row["visible"]:
         raise NotFound.of(ABSENT)
     if row["deleted"]:
-        gone = Gone.of("the resource was deleted")
-        gone.headers = {"etag": f'W/"{row["version"]}"'}
-        raise gone
+        raise _gone(row["version"])
     return stored(row)
+
+
+def _gone(version: int) -> FhirError:
+    gone = Gone.of("the resource was deleted")
+    gone.headers = {"etag": f'W/"{version}"'}
+    return gone
 
 
 def _hashable(values: Sequence[Any]) -> tuple[Any, ...]:

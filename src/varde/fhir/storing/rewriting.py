@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from varde.fhir.arrays import placed
 from varde.fhir.definitions import (
     compartment_parameters,
     index_digest,
@@ -23,8 +24,7 @@ from varde.fhir.rows import IndexRows, inside_of
 from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.search.extract import extract
 from varde.fhir.search.references import identifier_target
-from varde.fhir.storing.arrays import placed
-from varde.fhir.storing.tables import TABLES, Table, append, old_rows, sent
+from varde.fhir.storing.tables import TABLES, Columns, Table, old_rows
 from varde.fhir.storing.versions import NewVersion, prepare
 
 
@@ -57,13 +57,13 @@ async def adopt(connection: Any, targets: Mapping[int, int]) -> list[int]:
         )
         extracted = [(o, extract(type_name(o["type"]), orjson.loads(o["body"]))) for o in group]
         for table in TABLES:
-            columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
+            columns = Columns()
             for orphan, rows in extracted:
-                append(columns, getattr(rows, table.rows), orphan["rid"], orphan["date"])
-            if columns[0]:
-                relation, same = old_rows(table, [f"${place}" for place in range(2, len(columns) + 2)])
+                columns.append(getattr(rows, table.rows), orphan["rid"], orphan["date"])
+            if columns:
+                relation, same = old_rows(table, [f"${place}" for place in range(2, len(table.columns) + 4)])
                 claim = f"update {table.name} t set patient = $1::bigint from {relation} where {same}"
-                await connection.execute(claim, patient, *sent(columns, ("bigint", "timestamptz", *table.types)))
+                await connection.execute(claim, patient, *columns.sent(("bigint", "timestamptz", *table.types)))
     return [orphan["rid"] for orphan in orphans]
 
 
@@ -124,18 +124,17 @@ async def _replace(
 ) -> None:
     """Take away the index rows of (rid, date, rows) and put in those of (owner, rows): a statement a table."""
     for kind, table in enumerate(TABLES):
-        removed: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
-        added: list[list[Any]] = [[] for _ in range(len(table.columns) + 4)]
+        removed, added = Columns(), Columns()
         for rid, date, rows in former:
-            append(removed, getattr(rows, table.rows), rid, date)
+            removed.append(getattr(rows, table.rows), rid, date)
         for owner, rows in fresh:
-            append(added, getattr(rows, table.rows), *owner)
-        if removed[0]:
-            relation, same = old_rows(table, [f"${place}" for place in range(1, len(removed) + 1)])
+            added.append(getattr(rows, table.rows), *owner)
+        if removed:
+            relation, same = old_rows(table, [f"${place}" for place in range(1, len(table.columns) + 3)])
             forget = f"delete from {table.name} t using {relation} where {same}"
-            await connection.execute(forget, *sent(removed, ("bigint", "timestamptz", *table.types)))
-        if added[0]:
-            await connection.execute(_plain_statement(kind), *sent(added, _owned(table)))
+            await connection.execute(forget, *removed.sent(("bigint", "timestamptz", *table.types)))
+        if added:
+            await connection.execute(_plain_statement(kind), *added.sent(_owned(table)))
 
 
 def _owned(table: Table) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from varde.fhir.storing.arrays import column, placed
+from varde.fhir.arrays import column, placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ TABLES = (
            (("param", "int"), ("low", "timestamptz"), ("high", "timestamptz"))),
     Table("index_quantity", "quantities", ("rid", "patient", "bucket"),
            (("param", "int"), ("low", "float8"), ("high", "float8"), ("system", "bigint"), ("code", "text"),
-           ("unit", "text"), ("base", "int"), ("base_low", "float8"), ("base_high", "float8"))),
+           ("unit", "text"), ("base", "int"), ("base_low", "float8"), ("base_high", "float8"),
+           ("token_system", "bigint"))),
     Table("index_uri", "uris", ("rid", "patient", "bucket"), (("param", "int"), ("value", "text"))),
 )  # fmt: skip
 
@@ -54,16 +55,33 @@ def old_rows(table: Table, placeholders: Sequence[str]) -> tuple[str, str]:
     arrays = ", ".join(placed(place, datatype) for place, datatype in zip(placeholders, types, strict=True))
     names = ", ".join(("rid", "date", *(name for name, _ in table.columns)))
     same = " and ".join(f"t.{name} = x.{name}" for name in _FOUND[table.name])
+    if table.name == "index_quantity":
+        same += " and t.token_system is not distinct from x.token_system"
     return f"unnest({arrays}) as x({names})", same
 
 
-def sent(columns: Sequence[Sequence[Any]], types: Sequence[str]) -> list[Any]:
-    """Columns of rows as they are sent."""
-    return [column(values, datatype) for values, datatype in zip(columns, types, strict=True)]
+class Columns:
+    """Rows on their way to a statement, which takes them as columns."""
 
+    __slots__ = ("_first", "_rows")
 
-def append(columns: list[list[Any]], rows: Iterable[tuple[Any, ...]], *first: Any) -> None:
-    """Put rows, each led by `first`, into columns."""
-    for row in rows:
-        for values, value in zip(columns, (*first, *row), strict=True):
-            values.append(value)
+    def __init__(self) -> None:
+        self._first: list[list[Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._rows)
+
+    def append(self, rows: Collection[tuple[Any, ...]], *first: Any) -> None:
+        """Take rows, each led by `first`."""
+        if not rows:
+            return
+        self._rows += rows
+        self._first = self._first or [[] for _ in first]
+        for values, value in zip(self._first, first, strict=True):
+            values += [value] * len(rows)
+
+    def sent(self, types: Sequence[str]) -> list[Any]:
+        """The columns as they are sent."""
+        columns = (*self._first, *zip(*self._rows, strict=True))
+        return [column(values, datatype) for values, datatype in zip(columns, types, strict=True)]

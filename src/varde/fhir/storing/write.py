@@ -6,19 +6,19 @@ Knows nothing of HTTP. Rows are locked in the order of their keys, so that write
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+from varde.fhir.arrays import column, placed
 from varde.fhir.definitions import index_digest, type_number
 from varde.fhir.errors import Overtaken
 from varde.fhir.gate import Parameters
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.dates import OPEN_LOW
-from varde.fhir.storing.arrays import column, placed
 from varde.fhir.storing.rewriting import adopt, new_identifiers, write_inside
-from varde.fhir.storing.tables import TABLES, append, old_rows, sent
+from varde.fhir.storing.tables import TABLES, Columns, old_rows
 from varde.fhir.storing.versions import NewVersion, former_rows, moved
 
 _HISTORY = """history as (
@@ -136,22 +136,21 @@ def _changes(
     added: list[Any] = []
     gone: list[Any] = []
     for kind, table in enumerate(TABLES):
-        columns: list[list[Any]] = [[] for _ in range(len(table.columns) + 1)]
-        removed: list[list[Any]] = [[] for _ in range(len(table.columns) + 2)]
+        columns, removed = Columns(), Columns()
         for place, version in enumerate(versions, start=1):
-            fresh: Iterable[tuple[Any, ...]] = getattr(version.rows, table.rows) if version.rows else ()
+            fresh: Collection[tuple[Any, ...]] = getattr(version.rows, table.rows) if version.rows else ()
             old = former.get(version.rid)
             if old is not None and (then := getattr(old, table.rows)):
-                stale: Iterable[tuple[Any, ...]] = then
+                stale: Collection[tuple[Any, ...]] = then
                 if not moved(version):
                     now, before = set(fresh), set(then)
                     stale, fresh = before - now, now - before
-                append(removed, stale, version.rid, version.old_date or OPEN_LOW)
-            append(columns, fresh, place)
-        if removed[0]:
+                removed.append(stale, version.rid, version.old_date or OPEN_LOW)
+            columns.append(fresh, place)
+        if removed:
             stale_kinds.append(kind)
-            gone += sent(removed, ("bigint", "timestamptz", *table.types))
-        if columns[0]:
+            gone += removed.sent(("bigint", "timestamptz", *table.types))
+        if columns:
             fresh_kinds.append(kind)
-            added += sent(columns, ("int", *table.types))
+            added += columns.sent(("int", *table.types))
     return fresh_kinds, stale_kinds, added, gone

@@ -15,7 +15,7 @@ from varde.fhir.definitions import is_type
 from varde.fhir.errors import BadRequest
 from varde.fhir.rows import IndexRows, inside_key
 from varde.fhir.search.ages import is_age
-from varde.fhir.search.composite import keys_of, pair_code, parts_of
+from varde.fhir.search.composite import keys_of, parts_of, token_of
 from varde.fhir.search.extract import extract
 from varde.fhir.search.names import split_values, unescape
 from varde.fhir.search.parse import parse
@@ -193,10 +193,18 @@ def _missing(condition: Condition) -> Test:
 def _composite(condition: Condition, text: str) -> Test:
     parameter = condition.parameter
     parts, place = parts_of(parameter, text)
-    code = pair_code(parameter, [unescape(part) for part in split_values(parts[place], "|")])
+    token = token_of(parameter, [unescape(part) for part in split_values(parts[place], "|")])
     tests = []
     for number, component in enumerate(parameter.bases[0]["components"]):
         if number != place:
             compare = comparing.MAKERS[component["kind"]](parts[number], None, comparing.part_of(parameter, number))
-            tests.append(_over(_MEMBERS[component["kind"]], tuple(keys_of(parameter, number, code)), [compare]))
+            keys, system = keys_of(parameter, number, token)
+            if system is not None:
+                compare = _beside(compare, system)
+            tests.append(_over(_MEMBERS[component["kind"]], tuple(keys), [compare]))
     return lambda facts: all(test(facts) for test in tests)
+
+
+def _beside(compare: Compare, system: int) -> Compare:
+    """And the row of a pair is of a code of this system."""
+    return lambda row: row[-1] == system and compare(row)
