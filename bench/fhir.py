@@ -4,8 +4,8 @@
     .venv/bin/python bench/fhir.py --steps read,create --seconds 5 --json figures.json
     .venv/bin/python bench/fhir.py --sizes 1000,16000,64000          how the steps grow with the store
 
-Starts a PostgreSQL of its own (synchronous_commit on) and the API in Granian, loads N patients with a history, then
-drives each step with wrk (Debian's package wrk) at 16 connections in a closed loop. Server, database and load
+Starts a PostgreSQL of its own (synchronous_commit on) and `varde serve` beside it, loads N patients with a history,
+then drives each step with wrk (Debian's package wrk) at 16 connections in a closed loop. Server, database and load
 generator share the machine's cores, as they did for Medplum. Every kind of answer is checked once before it is timed,
 and a step with errors is shown as failed. Beside the rate stand the processor's milliseconds for one answer (API and
 PostgreSQL), which tell more than the rate where others use the machine too, each against Medplum's figure. What the
@@ -34,7 +34,7 @@ from urllib.parse import quote
 import httpx
 from bench.fhir_data import CODES, LOINC, MRN, observation, patient, transaction
 from bench.fhir_growth import fill, growth
-from bench.fhir_machine import DATABASE, Result, Server, gauge, lua_get, lua_send, pgbench, wrk
+from bench.fhir_machine import API, DATABASE, Result, Server, gauge, lua_get, lua_send, pgbench, wrk
 
 from varde.db import ensure_database, migrate
 from varde.embedded import EmbeddedPostgres
@@ -61,7 +61,7 @@ def load(server: Server, patients: int, observations: int) -> tuple[Result, list
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         for body in waiting:
             began = time.perf_counter()
-            connection.request("POST", "/", body, server.headers)
+            connection.request("POST", f"{API}/", body, server.headers)
             answer = connection.getresponse()
             text = answer.read()
             times.append((time.perf_counter() - began) * 1000)
@@ -83,7 +83,7 @@ def load(server: Server, patients: int, observations: int) -> tuple[Result, list
 
 def check(server: Server, ids: list[str], observations: int) -> None:
     """Ask once for each kind of answer, and that a transaction with one bad entry leaves nothing behind."""
-    with httpx.Client(base_url=server.base, headers=server.headers) as client:
+    with httpx.Client(base_url=server.base + API, headers=server.headers) as client:
         assert client.get(f"/Patient/{ids[0]}").json()["id"] == ids[0]
         found = client.get(f"/Observation?patient={ids[0]}&code={LOINC}|718-7&_sort=-date&_count=20").json()
         dates = [e["resource"]["effectiveDateTime"] for e in found["entry"]]

@@ -24,6 +24,7 @@ from varde.embedded import EmbeddedPostgres
 from varde.trust.tokens import DemoTokens
 
 DATABASE = "bench"
+API = "/fhir"
 _WARMING = 2
 _LUA_END = """
 function done(summary, latency, requests)
@@ -59,7 +60,7 @@ class Result:
 
 
 class Server:
-    """The API under measurement, in processes of its own."""
+    """Varde's web server, as `varde serve` runs it, in processes of its own."""
 
     def __init__(self, folder: Path, postgres: EmbeddedPostgres, processes: int, connections: int) -> None:
         with socket.socket() as free:
@@ -67,17 +68,18 @@ class Server:
             self.port = free.getsockname()[1]
         self.base = f"http://127.0.0.1:{self.port}"
         self.postgres = int((folder / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
-        told = {"BENCH_URL": postgres.url(DATABASE), "BENCH_FOLDER": str(folder), "BENCH_BASE": self.base,
-                "BENCH_PORT": str(self.port), "BENCH_PROCESSES": str(processes), "PYTHONPATH": ".",
-                "BENCH_CONNECTIONS": str(connections)}  # fmt: skip
-        self.process = subprocess.Popen([sys.executable, "-m", "bench.fhir_server"], env=os.environ | told,
+        # In demo mode, whose own tokens need no issuer beside the server.
+        told = {"VARDE_MODE": "demo", "VARDE_DATABASE_URL": postgres.url(DATABASE), "VARDE_DATA": str(folder),
+                "VARDE_PORT": str(self.port), "VARDE_WEB_PROCESSES": str(processes), "VARDE_LOG_LEVEL": "warning",
+                "VARDE_DATABASE_CONNECTIONS": str(connections)}  # fmt: skip
+        self.process = subprocess.Popen([sys.executable, "-m", "varde.cli", "serve"], env=os.environ | told,
                                         start_new_session=True)  # fmt: skip
         claims = {"kind": "system", "name": "bench", "scope": "system/*.*"}
         token = DemoTokens(folder, SystemClock()).make(claims)
         self.headers = {"authorization": f"Bearer {token}", "content-type": "application/fhir+json"}
         for _ in range(300):
             try:
-                if httpx.get(f"{self.base}/metadata").status_code == 200:
+                if httpx.get(f"{self.base}{API}/metadata").status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.1)
@@ -138,14 +140,17 @@ def lua_list(name: str, values: list[str]) -> str:
 
 
 def lua_get(paths: list[str]) -> str:
-    """A script that asks for one of the paths, drawn at random."""
-    return lua_list("paths", paths) + 'request = function() return wrk.format("GET", paths[math.random(#paths)]) end\n'
+    """A script that asks for one of the API's paths, drawn at random."""
+    return (
+        lua_list("paths", [API + path for path in paths])
+        + 'request = function() return wrk.format("GET", paths[math.random(#paths)]) end\n'
+    )
 
 
 def lua_send(method: str, paths: list[str], bodies: list[str]) -> str:
     """A script that sends one of the bodies; path n goes with body n (or the one path with all)."""
     return (
-        lua_list("paths", paths) + lua_list("bodies", bodies)
+        lua_list("paths", [API + path for path in paths]) + lua_list("bodies", bodies)
         + "request = function() local n = math.random(#bodies)\n"
         + f'  return wrk.format("{method}", paths[(n - 1) % #paths + 1], nil, bodies[n]) end\n'
     )  # fmt: skip
