@@ -11,8 +11,8 @@ refs as (insert into index_reference (rid, target, patient, date, param, bucket,
 strings as (insert into index_string (rid, patient, param, bucket, value, exact)
     select :k, patient, 1, 1, 'hemoglobin', 'Hemoglobin' from own),
 dates as (insert into index_date (rid, low, high, patient, param, bucket) select :k, now(), now(), patient, 1, 1 from own),
-quantities as (insert into index_quantity (rid, low, high, system, patient, param, bucket, code)
-    select :k, 5, 6, 1, patient, p, 1, 'g/dL' from own, generate_series(1, 2) p)
+quantities as (insert into index_quantity (rid, low, high, system, patient, param, bucket, code, base, base_low, base_high)
+    select :k, 5, 6, 1, patient, p, 1, 'g/dL', 1, 50, 60 from own, generate_series(1, 2) p)
 insert into trust_audit (at, disclosure, patient, allowed, actor_kind, actor, actor_name, role, purpose, ground,
     interaction, resource_type, resource_ids, query, through)
 select now(), gen_random_uuid(), patient, true, 'system', 'bench', 'bench', 'system', 'HOPERAT', 'record-system',
