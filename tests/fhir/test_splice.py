@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from varde.fhir import splice
-from varde.fhir.errors import Unprocessable
+from varde.fhir.errors import BadRequest, Unprocessable
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 MARKS = {"versionId": "3", "lastUpdated": "2026-03-01T12:30:00.000Z"}
@@ -53,6 +53,31 @@ def test_stamping_keeps_all_else(
 def test_a_member_that_stands_twice_is_refused(body: bytes) -> None:
     with pytest.raises(Unprocessable):
         splice.stamp(body, "abc", 1, NOW, splice.loads(body))
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", fullmatch=True)
+
+
+@given(st.lists(NUMBERS, max_size=4), st.text(max_size=8), st.sampled_from(["", " ", "\n"]))
+def test_numbers_are_written_as_they_came(numbers: list[str], text: str, space: str) -> None:
+    said = json.dumps(text)
+    listed = f",{space}".join([said, "true", *numbers, "false", said])
+    body = f'{{"a":{space}[{listed}]}}'.encode()
+    written = splice.dump(splice.parse_exact(body))
+    assert written == b'{"a":[' + ",".join([orjson.dumps(text).decode(), "true", *numbers, "false",
+                                            orjson.dumps(text).decode()]).encode() + b"]}"  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["{", "}", "[]", '\\"', "\\\\", '\\"]{'])
+def test_depth_is_counted_outside_texts(text: str) -> None:
+    for depth in (splice.MAXIMUM_DEPTH, splice.MAXIMUM_DEPTH + 1):
+        body = ('{"a":[1,"' + text + '"],"b":') * depth + "{}" + "}" * depth
+        deep = f'{{"x":{body}}}'.encode()
+        if depth + 2 > splice.MAXIMUM_DEPTH:
+            with pytest.raises(BadRequest):
+                splice.loads(deep)
+    fine = ('{"a":[1,"' + text + '"],"b":') * 60 + "{}" + "}" * 60
+    assert splice.loads(fine.encode())
 
 
 def test_decimals_and_spaces_stay() -> None:

@@ -38,7 +38,9 @@ _MEMBER = re.compile(
     re.DOTALL,
 )
 """A member of an object with what follows it, as far as it nests no deeper than most do."""
-_INEXACT = re.compile(rb"[:,\[]\s*(-?\d+(?:\.\d+)?[eE][+-]?\d+|-?\d+\.\d+|-?\d{16,})(?=[\s,}\]])")
+_OF_NUMBERS = bytes(byte if chr(byte) in "0123456789+-.eE" else 32 for byte in range(256))
+_EXACT_DIGITS = 15
+"""As many digits of a whole number as a float holds for certain."""
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -49,9 +51,15 @@ def parse(body: bytes) -> dict[str, Any]:
     return resource
 
 
+def _bare(body: bytes) -> bytes:
+    """Valid JSON without what its texts say."""
+    # Where no quotation mark is escaped, every second piece between them is a text.
+    return _STRING.sub(b"", body) if b'\\"' in body else b"".join(body.split(b'"')[::2])
+
+
 def _deeper(body: bytes, levels: int) -> bool:
     """Whether valid JSON nests deeper than `levels`: one innermost level is taken away at a time."""
-    brackets = _STRING.sub(b"", body).translate(_ALIKE, _OTHERS)
+    brackets = _bare(body).translate(_ALIKE, _OTHERS)
     for _ in range(levels):
         brackets = brackets.replace(b"{}", b"")
         if not brackets:
@@ -78,9 +86,22 @@ def parse_exact(body: bytes) -> Any:
     Raises BadRequest when it is no JSON.
     """
     parsed = loads(body)
-    if all(repr(float(found[1])) == found[1].decode() for found in _INEXACT.finditer(body)):
+    if all(map(_is_exact, set(_bare(body).translate(_OF_NUMBERS).split()))):
         return parsed
-    return json.loads(body, parse_float=Number, parse_int=lambda text: int(text) if len(text) < 16 else Number(text))
+    return json.loads(body, parse_float=Number, parse_int=_whole)
+
+
+def _whole(text: str) -> int | Number:
+    return int(text) if len(text) <= _EXACT_DIGITS and text != "-0" else Number(text)
+
+
+def _is_exact(word: bytes) -> bool:
+    """Whether a number that JSON writes is what `dump` would write of it. The e of true and false is no number."""
+    if word.isdigit():
+        return len(word) <= _EXACT_DIGITS
+    if word[1:].isdigit():
+        return len(word) <= _EXACT_DIGITS and word != b"-0"
+    return word == b"e" or repr(float(word)) == word.decode()
 
 
 def loads(body: bytes) -> Any:
