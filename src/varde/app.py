@@ -20,6 +20,8 @@ from varde.embedded import database_url
 from varde.fhir.model import Projection
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
+from varde.population.deaths import Deaths
+from varde.population.following import Population
 from varde.services import Platform, Service, appointments, improvement, letters
 from varde.settings import Settings
 from varde.trust.access import Access
@@ -107,6 +109,7 @@ class House:
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
+            *Population(self.platform, self.services).handlers(),
             *indexing.handlers(self.platform.store),
         ]
 
@@ -132,6 +135,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     projections: list[Projection] = [
         CareRelations(),
         Granted(),
+        Deaths(clock),
         Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
