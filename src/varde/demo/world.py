@@ -14,6 +14,7 @@ from random import Random
 
 from varde.demo.care import course
 from varde.demo.cast import cast
+from varde.demo.deciding import decisions
 from varde.demo.people import (
     Human,
     Maker,
@@ -131,7 +132,7 @@ class World:
         if random.random() < 0.3:
             other = _suited(random, near, years)
             out += course(random, human, other, fixed.workers, self.today, days=-random.randrange(5, 300))
-        return [_marked(one) for one in out]
+        return [_marked(one) for one in (*out, *decisions(random, human, out, fixed.workers))]
 
 
 def _suited(random: Random, units: list[Unit], years: int) -> Unit:
@@ -143,7 +144,8 @@ def _suited(random: Random, units: list[Unit], years: int) -> Unit:
 
 
 def _marked(resource: Resource) -> Resource:
-    meta = {**resource.get("meta", {}), "security": [TEST_HEALTH_DATA]}
+    meta = resource.get("meta", {})
+    meta = {**meta, "security": [TEST_HEALTH_DATA, *meta.get("security", ())]}
     return {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta} | {
         name: value for name, value in resource.items() if name != "meta"
     }
