@@ -36,6 +36,9 @@ SMALLEST = 60
 TO_CALL = 36
 """Patients of the first ward, at least, with a coming appointment that no letter tells of yet."""
 
+FIRST = 84
+"""People, the named ones among them, who come to the first ward: letters go to the named, and enough remain."""
+
 TEST_HEALTH_DATA = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
     "code": "HTEST",
@@ -122,7 +125,7 @@ class World:
         years = (self.today - human.born).days // 365
         near = [unit for unit in fixed.units if unit.trust.key == human.municipality[4]]
         unit = _suited(random, near, years)
-        if place < TO_CALL * 2 and (human.part is None or years >= 16):
+        if place < FIRST and (human.part is None or years >= 16):
             out += course(random, human, fixed.ward, fixed.workers, self.today, days=random.randrange(15, 70))
         elif human.part is not None or random.random() < 0.9:
             coming = random.randrange(15, 70) if human.part or random.random() < 0.6 else None
