@@ -1,5 +1,5 @@
-"""The law as a table: every cell of trust/law/cells.txt against what the code decides, as one test; and what holds of all
-cells."""
+"""The law as a table: every cell of trust/law/cells.txt against what the code decides, as one test, and what holds of
+all cells."""
 
 from __future__ import annotations
 
