@@ -119,7 +119,7 @@ async def test_who_acts_for_whom(demo: DemoServer, who: str, whom: str, may: boo
     headers = {"authorization": f"Bearer {demo.token(*asked)}"}
     async with httpx.AsyncClient(headers=headers, timeout=30) as client:
         answer = await client.get(f"{demo.fhir}/Appointment?_count=1")
-    assert answer.status_code == (200 if may else 403), answer.text
+    assert answer.status_code == (200 if may else 401), answer.text
 
 
 async def test_one_is_found_by_the_number_of_before(demo: DemoServer) -> None:

@@ -242,7 +242,7 @@ class Story:
 _NAMED_OPEN = {"Nora Myrvang": 0, "Emil Myrvang": 0, "Lars Myrvang": 2, "Hilde Nygård": 1, "Ida Sørensen": 0}
 """Named persons who have opened their letters, and how many days after."""
 _NAMED_DAYS = {"Ingrid Solberg": 1, "Tuva Myrvang": 1, "Máret Hætta": 2, "Jakob Berg": 3,
-               "Rolf Eide": 1}  # fmt: skip
+               "Rolf Eide": 3}  # fmt: skip
 """Days ago that named persons' letters were sent, who have not opened them; the others' were sent eight days ago."""
 
 
