@@ -122,6 +122,15 @@ async def test_who_acts_for_whom(demo: DemoServer, who: str, whom: str, may: boo
     assert answer.status_code == (200 if may else 401), answer.text
 
 
+async def test_an_assessed_referral_opens_to_the_young_person_and_the_parent_fam_06_fam_19(demo: DemoServer) -> None:
+    sofie, randi = demo.person("Sofie Lyng")["fnr"], demo.person("Randi Lyng")["fnr"]
+    for asked in (("--person", sofie), ("--person", randi, "--for", sofie)):
+        headers = {"authorization": f"Bearer {demo.token(*asked)}"}
+        async with httpx.AsyncClient(headers=headers, timeout=30) as client:
+            found = (await client.get(f"{demo.fhir}/Appointment")).json()
+        assert len(found.get("entry", ())) == 1, (asked, found)
+
+
 async def test_one_is_found_by_the_number_of_before(demo: DemoServer) -> None:
     amina = demo.person("Amina Yusuf")
     headers = {"authorization": f"Bearer {demo.token('--person', amina['former'][0])}"}

@@ -28,6 +28,8 @@ _MOST_PAGES = 400
 """Of one answer: a register that never ends is not waited for."""
 _OVERLAP = timedelta(seconds=5)
 """How far back each asking for changes reaches into the one before: a change is given its time before it is seen."""
+_SKEW = timedelta(minutes=5)
+"""How far the register's clock may be behind ours, where the following begins."""
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/fhir+json"}
 
 
@@ -51,7 +53,7 @@ class Freg:
     async def changes(self, since: str | None) -> Changes:
         """See PersonRegister. A position is a moment of the register's own clock."""
         if since is None:
-            return Changes((), self._clock.now().astimezone(UTC).isoformat())
+            return Changes((), (self._clock.now().astimezone(UTC) - _SKEW).isoformat())
         query = urlencode({"_since": since, "_count": "200"})
         persons, related = await asyncio.gather(
             *(self._all("GET", f"{self._base}/{kind}/_history?{query}") for kind in ("Person", "RelatedPerson"))
