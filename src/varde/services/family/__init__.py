@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from varde.services import Platform, Service
-from varde.services.family import pages
+from varde.services.family import assessment_pages, pages
 from varde.services.family.part import Part
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PARTS: Sequence[Part] = (
     pages.PART,
-)  # fmt: skip
+    assessment_pages.PART,
+)
 
 
 def _patient_routes(platform: Platform) -> Sequence[BaseRoute]:

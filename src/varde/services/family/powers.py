@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from varde.clock import today
 from varde.fhir.errors import NotFound
-from varde.fhir.keys import bucket_of
 from varde.services.family import rules, telling
+from varde.services.family.identity import fixed_id
 from varde.services.family.notices import Kind, Notice
 from varde.services.family.rules import Dates, NotAllowed
 from varde.services.family.telling import SERVICE, own_scope
@@ -55,11 +54,7 @@ class Power:
 
 def power_id(giver: str, receiver: str) -> str:
     """Id of the Consent of a giver and a receiver, both ids of Patients: there is one, whatever its state."""
-    digest = blake2b(f"power\x1f{giver}\x1f{receiver}".encode(), digest_size=14).digest()
-    value = int.from_bytes(digest, "big")
-    value = (value >> 64) << 80 | 0x8 << 76 | bucket_of(giver) << 64 | 0b10 << 62 | (value & (1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return fixed_id(giver, "power", receiver)
 
 
 async def judge(platform: Platform, giver: Person, wish: Wish) -> Person:

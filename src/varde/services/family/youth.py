@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from varde.clock import today
 from varde.fhir.errors import Gone, NotFound
-from varde.fhir.keys import bucket_of
 from varde.services.family import rules, telling
+from varde.services.family.identity import fixed_id
 from varde.services.family.notices import Kind, Notice
 from varde.services.family.relations import bonded
 from varde.services.family.rules import NotAllowed
@@ -29,11 +28,7 @@ if TYPE_CHECKING:
 
 def consent_id(child: str) -> str:
     """Id of the one Consent of a child, by the id of the Patient."""
-    digest = blake2b(f"youth-access\x1f{child}".encode(), digest_size=14).digest()
-    value = int.from_bytes(digest, "big")
-    value = (value >> 64) << 80 | 0x8 << 76 | bucket_of(child) << 64 | 0b10 << 62 | (value & (1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return fixed_id(child, "youth-access")
 
 
 async def standing(platform: Platform, child: Person) -> YouthAccess | None:
