@@ -25,7 +25,7 @@ from varde.trust.audit import AuditLog, Who
 from varde.trust.grounds import Ground
 from varde.trust.law.mandate import Bond, Facts, Mandate, mandate_of
 from varde.trust.law.table import PARENTS, Narrowing, Relation
-from varde.trust.mandates import Mandates
+from varde.trust.mandates import Bound, Mandates
 from varde.trust.persons import DNR, FNR, HPR, is_national_number, system_of
 from varde.trust.policy import ActorKind, Decision, StaffRole, entry, staff_types
 from varde.trust.scope import Actor, Scope, patient_types
@@ -202,6 +202,32 @@ class Access:
         bonds = tuple(bond for bond in facts.bonds if bond.relation is not Relation.SELF)  # FAM-17
         return replace(facts, bonds=bonds, dead=facts.dead or person.dead or patient.dead)
 
+    async def between(self, person: Person, patient: Person) -> tuple[Facts, Mandate]:
+        """What one is to the other now and what the law makes of it: for what tells of it and for what people decide
+        for one another. Raises LookupError, Unavailable."""
+        return await self._facts(person, patient), await self._mandate(person, patient)
+
+    async def circle(self, person: Person, *, acted_for: bool) -> list[Person]:
+        """Those with whom a person may have a bond: who may act for them (`acted_for`), or for whom they may act. Ask
+        `between` of each. Raises Unavailable."""
+        if self._mandates is None:
+            return []
+        bound = await (self._mandates.who(person) if acted_for else self._mandates.whom(person))
+        return await self._bound(person, bound)
+
+    async def known(self, patient_id: str) -> Person:
+        """Who a Patient is. Raises LookupError."""
+        return await self._known(patient_id)
+
+    async def deciding(self, person: Person, patient: Person, service: str) -> Scope:
+        """The scope in which one writes down a decision about another's access, such as a parent's consent to youth
+        access, which the mandate itself would not reach. That it is theirs to make is judged by who asks."""
+        mandate = await self._mandate(person, patient)
+        actor = Actor(ActorKind.REPRESENTATIVE, person.id, person.name, role=_role(mandate))
+        ground, types = entry(mandate).ground, frozenset({"Consent"})
+        scope = Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient.id, types=types)
+        return scope.acting(service, types)
+
     async def for_session(self, person_id: str, patient_id: str) -> Scope:
         """The scope of a running session, decided anew at every request, by the clock (FAM-15).
 
@@ -220,7 +246,11 @@ class Access:
         if self._mandates is None:
             return []
         person = await self._known(person_id)
-        bound = await self._mandates.whom(person)
+        found = await self._bound(person, await self._mandates.whom(person))
+        return [one for one in found if entry(await self._mandate(person, one)).allowed]
+
+    async def _bound(self, person: Person, bound: Bound) -> list[Person]:
+        """Those who have a record here, each once and never the person, the eldest first."""
         found: dict[str, Person] = {}
         for number in bound.numbers:
             one = await self.person(number)
@@ -230,8 +260,7 @@ class Access:
             with suppress(LookupError):
                 found.setdefault(patient_id, await self._known(patient_id))
         found.pop(person.id, None)
-        allowed = [one for one in found.values() if entry(await self._mandate(person, one)).allowed]
-        return sorted(allowed, key=lambda one: (one.born, one.name))
+        return sorted(found.values(), key=lambda one: (one.born, one.name))
 
     async def _known(self, patient_id: str) -> Person:
         """One who logged in, or for whom one did, as the record says now. Raises LookupError."""
