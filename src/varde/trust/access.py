@@ -185,12 +185,13 @@ class Access:
         return await self._mandate(person, person if patient_id == person_id else await self._known(patient_id))
 
     async def _mandate(self, person: Person, patient: Person) -> Mandate:
-        facts = await self._facts(person, patient)
+        facts = await self.facts(person, patient)
         return mandate_of(
             facts, patient.born, today(self.clock), asker_born=person.born, narrowing=self._narrowing
         )  # fmt: skip
 
-    async def _facts(self, person: Person, patient: Person) -> Facts:
+    async def facts(self, person: Person, patient: Person) -> Facts:
+        """What binds the one to the other now (trust/mandates.py). Raises Unavailable, LookupError."""
         own = person.id == patient.id
         if self._mandates is None:
             if not own:
@@ -207,13 +208,9 @@ class Access:
         for one another. Raises LookupError, Unavailable."""
         return await self._facts(person, patient), await self._mandate(person, patient)
 
-    async def circle(self, person: Person, *, acted_for: bool) -> list[Person]:
-        """Those with whom a person may have a bond: who may act for them (`acted_for`), or for whom they may act. Ask
-        `between` of each. Raises Unavailable."""
-        if self._mandates is None:
-            return []
-        bound = await (self._mandates.who(person) if acted_for else self._mandates.whom(person))
-        return await self._bound(person, bound)
+    async def may_act_for(self, person: Person) -> list[Person]:
+        """Those for whom a person may be able to act: each is then asked about with `between`."""
+        return [] if self._mandates is None else await self._bound(person, await self._mandates.whom(person))
 
     async def known(self, patient_id: str) -> Person:
         """Who a Patient is. Raises LookupError."""
@@ -247,10 +244,23 @@ class Access:
             return []
         person = await self._known(person_id)
         found = await self._bound(person, await self._mandates.whom(person))
-        return [one for one in found if entry(await self._mandate(person, one)).allowed]
+        allowed = [one for one in found if entry(await self._mandate(person, one)).allowed]
+        return sorted(allowed, key=lambda one: (one.born, one.name))
+
+    async def bound_to(self, patient: Person) -> list[Person]:
+        """Those who may be able to act for a patient: each is then asked about with `facts`."""
+        return [] if self._mandates is None else await self._bound(patient, await self._mandates.who(patient))
+
+    async def person_by_rid(self, rid: int) -> Person | None:
+        """The person whose Patient has this rid; None for none, and for one without a national identity number."""
+        async with self.store.database.connection() as connection:
+            found = await connection.fetchval("select id from resource where rid = $1 and not deleted", rid)
+        try:
+            return await self._known(found) if found is not None else None
+        except LookupError:
+            return None
 
     async def _bound(self, person: Person, bound: Bound) -> list[Person]:
-        """Those who have a record here, each once and never the person, the eldest first."""
         found: dict[str, Person] = {}
         for number in bound.numbers:
             one = await self.person(number)
@@ -260,7 +270,7 @@ class Access:
             with suppress(LookupError):
                 found.setdefault(patient_id, await self._known(patient_id))
         found.pop(person.id, None)
-        return sorted(found.values(), key=lambda one: (one.born, one.name))
+        return list(found.values())
 
     async def _known(self, patient_id: str) -> Person:
         """One who logged in, or for whom one did, as the record says now. Raises LookupError."""

@@ -167,7 +167,7 @@ async def _history(platform: Platform, scope: Scope, consent: str) -> tuple[Sequ
 
 async def _parents(platform: Platform, patient: Person) -> Sequence[Holder]:
     found = []
-    for person in await platform.access.circle(patient, acted_for=True):
+    for person in await platform.access.bound_to(patient):
         if person.dead:
             continue
         between = await bonded(platform, person, patient)

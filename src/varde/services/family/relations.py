@@ -54,11 +54,11 @@ async def bonded(platform: Platform, asker: Person, patient: Person) -> Bonded:
 
 async def acts_for(platform: Platform, person: Person) -> Sequence[Bonded]:
     """Those for whom `person` may do anything now, the eldest first (FAM-02, FAM-12, FAM-13). Raises Unavailable."""
-    found = [await bonded(platform, person, other) for other in await platform.access.circle(person, acted_for=False)]
-    return [one for one in found if not one.mandate.empty]
+    found = [await bonded(platform, person, other) for other in await platform.access.may_act_for(person)]
+    return sorted((one for one in found if not one.mandate.empty), key=lambda one: (one.patient.born, one.patient.name))
 
 
 async def act_for(platform: Platform, person: Person) -> Sequence[Bonded]:
     """Those who may do anything for `person` now, the eldest first. Raises Unavailable."""
-    found = [await bonded(platform, other, person) for other in await platform.access.circle(person, acted_for=True)]
-    return [one for one in found if not one.mandate.empty]
+    found = [await bonded(platform, other, person) for other in await platform.access.bound_to(person)]
+    return sorted((one for one in found if not one.mandate.empty), key=lambda one: (one.asker.born, one.asker.name))

@@ -84,5 +84,5 @@ async def _before(platform: Platform, connection: object, child: Person) -> Yout
 
 
 async def _other_parents(platform: Platform, parent: Person, child: Person) -> Sequence[Person]:
-    found = [one for one in await platform.access.circle(child, acted_for=True) if one.id != parent.id]
+    found = [one for one in await platform.access.bound_to(child) if one.id != parent.id]
     return [one for one in found if (await bonded(platform, one, child)).parent]
