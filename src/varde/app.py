@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from varde import edges, indexing, subscribing
+from varde import edges, families, indexing, subscribing
 from varde.clock import Clock, clock_of
 from varde.db import Database
 from varde.edges import subscribers
 from varde.edges.subscribers.delivery import checks as subscription_checks
 from varde.embedded import database_url
-from varde.families import RegisteredFamilies
 from varde.fhir.model import Projection
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
@@ -26,6 +25,7 @@ from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
+from varde.trust.granted import Granted
 from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
@@ -132,6 +132,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     )
     projections: list[Projection] = [
         CareRelations(),
+        Granted(),
         Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
@@ -139,7 +140,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     store = Store(database, clock, projections)
     log = AuditLog(database, clock)
     registers = edges.registers(settings, database, clock)
-    access = Access(store, clock, log, RegisteredFamilies(registers))
+    access = Access(store, clock, log, families.mandates(settings, database, clock, registers))
     limits = Limits(
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )
