@@ -22,7 +22,7 @@ from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
 from varde.population.deaths import Deaths
 from varde.population.following import Population
-from varde.services import Platform, Service, appointments, improvement, letters
+from varde.services import Platform, Service, appointments, family, improvement, letters
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -40,6 +40,7 @@ from varde.work.worker import Worker
 SERVICES: Sequence[Service] = (
     letters.SERVICE,
     appointments.SERVICE,
+    family.SERVICE,
     improvement.SERVICE,
 )
 
