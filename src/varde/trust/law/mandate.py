@@ -10,10 +10,11 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from varde.trust import grounds
 from varde.trust.law.marks import DELAYED, FROM_PARENTS, FROM_YOUTH, TO_PARENTS, TO_YOUTH, WITHHELD
-from varde.trust.law.table import Assessment, Band, Narrowing, Reach, Relation, Situation, band_of, look_up
+from varde.trust.law.table import Assessment, Band, Narrowing, Reach, Relation, Situation, Verdict, band_of, look_up
 from varde.trust.law.things import Thing
-from varde.trust.persons import HEALTH_MAJORITY, MAJORITY, YOUTH_LOGIN, age
+from varde.trust.persons import HEALTH_MAJORITY, MAJORITY, age
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Bond:
     relation: Relation
     areas: frozenset[Thing] | None = None
     """What a guardianship or a power of attorney takes in; None for all, and for other bonds."""
+    acting: bool = True
+    """Whether the mandate lets one do things, not only see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Mandate:
     """Of 9603: what hides a thing from who asks."""
     mark: str
     """The mark that opens single things to who asks."""
+    best: Verdict
+    """The farthest that anything reaches, and why; where nothing does, why not."""
     narrowing: Narrowing = field(default_factory=Narrowing)
 
     @property
@@ -97,10 +102,11 @@ _NO_RIGHT = Right()
 _ROWS: Sequence[Thing | None] = (*Thing, None)
 _CODES = (WITHHELD, DELAYED, FROM_PARENTS, FROM_YOUTH)
 _YEARS: Mapping[Relation, int] = {
-    Relation.SELF: YOUTH_LOGIN, Relation.ATTORNEY: MAJORITY, Relation.GUARDIAN: MAJORITY,
+    Relation.SELF: 0, Relation.ATTORNEY: MAJORITY, Relation.GUARDIAN: MAJORITY,
 }  # fmt: skip
-"""Years that who asks must have (FAM-06, FAM-12, FAM-13); those with parental responsibility the health majority,
-before which one does not use all of the services for oneself either."""
+"""Years that who asks must have (FAM-12, FAM-13); those with parental responsibility the health majority, before which
+one does not use all of the services for oneself either (FAM-06)."""
+_TOO_YOUNG = Verdict(Reach.NONE, grounds.NONE, "FAM-06 FAM-12 FAM-13", "asker-young")
 _NARROWING = Narrowing()
 
 
@@ -111,60 +117,63 @@ def mandate_of(
     years = age(asker_born, today)
     bonds = tuple(bond for bond in facts.bonds if years >= _YEARS.get(bond.relation, HEALTH_MAJORITY))
     band = band_of(age(born, today))
-    rights, codes = _worked_out(band, bonds, facts.youth_access, facts.placed, facts.protected, facts.dead)
+    rights, codes, best = _worked_out(band, bonds, facts.youth_access, facts.placed, facts.protected, facts.dead)
+    if facts.bonds and not bonds and not facts.dead:
+        best = _TOO_YOUNG
     relations = tuple(bond.relation for bond in bonds)
     mark = TO_YOUTH if Relation.SELF in relations else TO_PARENTS
-    return Mandate(band, relations, rights, codes, mark, narrowing)
+    return Mandate(band, relations, rights, codes, mark, best, narrowing)
 
 
 @lru_cache(maxsize=1024)
 def _worked_out(
     band: Band, bonds: tuple[Bond, ...], youth_access: bool, placed: bool, protected: bool, dead: bool
-) -> tuple[Mapping[Thing | None, Right], frozenset[str]]:
-    """(rights, codes that hide): each bond's cells asked of the table, the widest of each taken."""
+) -> tuple[Mapping[Thing | None, Right], frozenset[str], Verdict]:
+    """(rights, codes that hide, best): each bond's cells asked of the table, the widest of each taken."""
     rights: dict[Thing | None, Right] = {}
     hiding: set[str] = set()
+    verdicts: list[Verdict] = []
     for thing in _ROWS:
         found = []
-        for bond in bonds:
+        for bond in bonds or (_NO_BOND,):
             cell = Situation(
                 band, bond.relation, thing, covered=bond.areas is None or thing in bond.areas,
                 youth_access=youth_access, placed=placed, protected=protected, dead=dead,
             )  # fmt: skip
-            found.append(_right(cell))
-            hiding |= {code for code in _CODES if _hides(code, cell)}
+            found.append(_right(cell, Reach.ACT if bond.acting else Reach.SEE))
+            seen = [replace(cell, **recorded) for recorded in _RECORDED.values()]
+            hiding |= {code for code in _CODES if any(_hides(code, one) for one in seen)}
+            verdicts += [look_up(one) for one in seen]
         rights[thing] = _widest(found)
-    return rights, frozenset(hiding)
+    # The first of those that reach as far: of letters tied to an open referral, before all else.
+    best = max(verdicts, key=lambda verdict: verdict.reach)
+    return rights, frozenset(hiding), best
 
 
-def _right(cell: Situation) -> Right:
-    def reach(**recorded: Any) -> Reach:
-        return look_up(replace(cell, **recorded)).reach
-
-    return Right(
-        always=reach(),
-        by_referral=reach(assessment=Assessment.TO_ACTOR),
-        by_referral_marked=reach(assessment=Assessment.TO_ACTOR, opened=True),
-        primary=reach(primary=True),
-        primary_marked=reach(primary=True, opened=True),
-        alone=reach(alone=True),
-    )
+_NO_BOND = Bond(Relation.NONE)
+_RECORDED: Mapping[str, Mapping[str, Any]] = {
+    "by_referral_marked": {"assessment": Assessment.TO_ACTOR, "opened": True},
+    "by_referral": {"assessment": Assessment.TO_ACTOR},
+    "primary_marked": {"primary": True, "opened": True},
+    "primary": {"primary": True},
+    "alone": {"alone": True},
+    "always": {},
+}
+"""What is recorded of a thing, by the field of Right that it decides."""
 
 
-def _hides(code: str, cell: Situation) -> bool:
-    """Whether the code takes away anything that would be seen."""
-    return any(
-        look_up(seen).reach is not Reach.NONE and look_up(replace(seen, codes=frozenset({code}))).reach is Reach.NONE
-        for seen in (
-            replace(cell, assessment=Assessment.TO_ACTOR, opened=True),
-            replace(cell, primary=True, opened=True),
-            replace(cell, alone=True),
-        )
-    )
+def _right(cell: Situation, most: Reach) -> Right:
+    return Right(**{name: min(most, look_up(replace(cell, **recorded)).reach) for name, recorded in _RECORDED.items()})
+
+
+def _hides(code: str, seen: Situation) -> bool:
+    """Whether the code takes away what would be seen."""
+    hidden = replace(seen, codes=frozenset({code}))
+    return look_up(seen).reach is not Reach.NONE and look_up(hidden).reach is Reach.NONE
 
 
 def _widest(rights: Sequence[Right]) -> Right:
-    return Right(*(max((getattr(right, name) for right in rights), default=Reach.NONE) for name in _FIELDS))
+    return Right(*(max(getattr(right, name) for right in rights) for name in _FIELDS))
 
 
 _FIELDS = tuple(one.name for one in fields(Right))
