@@ -65,6 +65,10 @@ class Scope:
     """Types that may be written; None for all, empty for none."""
     grant: Grant | None = None
     """What the token's scopes allow, interaction by interaction, within `types` and `write_types`."""
+    decision_ref: str | None = None
+    """See trust.audit.Who."""
+    audits: bool = False
+    """Follows up the access log: reads all of it, and nothing else by that (pasientjournalloven § 22)."""
 
     @property
     def acting_for(self) -> str | None:
@@ -213,7 +217,7 @@ class Scope:
         actor = self.actor
         return Who(
             actor.kind.value, actor.key, actor.name, actor.role, actor.unit, actor.unit_name, self.acting_for,
-            self.purpose, self.ground.key, self.through,
+            self.purpose, self.ground.key, self.through, self.decision_ref,
         )  # fmt: skip
 
 
