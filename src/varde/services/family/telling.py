@@ -30,8 +30,8 @@ def own_scope(platform: Platform) -> Scope:
     """The service's own scope, for what no person does: notices, birthdays."""
     return platform.access.for_system(
         SERVICE,
-        types=frozenset({"Patient", "Communication", "QuestionnaireResponse", "Organization"}),
-        write_types=frozenset({"Communication", "QuestionnaireResponse"}),
+        types=frozenset({"Patient", "Communication", "Consent", "QuestionnaireResponse", "Organization"}),
+        write_types=frozenset({"Communication", "Consent", "QuestionnaireResponse"}),
     )
 
 
