@@ -23,15 +23,17 @@ from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
 from varde.services import Platform, Service, appointments, family, improvement, letters
 from varde.settings import Settings
-from varde.trust import forgetting
+from varde.trust import blocks, forgetting
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
+from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
 from varde.trust.log.shielded import Shielded
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
+from varde.trust.units import Units
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
@@ -100,6 +102,9 @@ class House:
 
         authorizations = Authorizations(self.platform.database, clock)
 
+        async def mend_blocks(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await blocks.mend(connection, clock.now() - blocks.YOUNG)
+
         async def forget_apps(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await authorizations.sweep(connection)
 
@@ -117,6 +122,7 @@ class House:
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
+            Handler("trust.blocks", mend_blocks, every=timedelta(minutes=1)),
             *indexing.handlers(self.platform.store),
         ]
 
@@ -147,6 +153,9 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     )
     projections: list[Projection] = [
         CareRelations(),
+        Units(),
+        Blocks(),
+        Hidden(),
         Shielded(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),

@@ -14,6 +14,7 @@ from varde.clock import Clock
 from varde.fhir.definitions import compartment_parameters, resource_types, type_number
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
+from varde.trust import blocks
 from varde.trust.audit import Log, Who, masked
 from varde.trust.grounds import Ground
 from varde.trust.policy import ActorKind, withheld_from
@@ -95,10 +96,15 @@ class Scope:
         own = self._own(alias, resource_type, parameters)
         if own == "false":
             return own
-        granted = self._granted(alias, resource_type, parameters)
-        if own == "true":
-            return granted
-        return own if granted == "true" else f"({own}) and {granted}"
+        parts = [own, self._granted(alias, resource_type, parameters), self._free(alias, resource_type, parameters)]
+        told = [part for part in parts if part != "true"]
+        return " and ".join(f"({part})" for part in told) or "true"
+
+    def _free(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """Not hidden by a block of the patient's (FAM-33)."""
+        if resource_type is not None and resource_type != "Patient" and not compartment_parameters(resource_type):
+            return "true"
+        return blocks.condition(self, alias, parameters)
 
     def _granted(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         """What the scopes open. A system's scopes that tell only types apart are in `types` already."""
@@ -134,7 +140,10 @@ class Scope:
             f"not exists (select 1 from resource was where was.rid = {alias}.rid"
             f" and was.patient is distinct from {alias}.patient)"
         )
-        return f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)} and {stays}"
+        free = blocks.condition(self, alias, parameters, writing=True)
+        return (
+            f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)} and {stays} and {free}"
+        )
 
     def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
         """Whether content that no predicate judges is within the token's scopes; see fhir.gate."""
