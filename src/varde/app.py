@@ -30,6 +30,7 @@ from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
 from varde.trust.log.shielded import Shielded
+from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
@@ -157,6 +158,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
         Blocks(),
         Hidden(),
         Shielded(),
+        Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
     ]
