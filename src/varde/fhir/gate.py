@@ -46,6 +46,11 @@ class Parameters:
         self.values.append(value)
         return f"${len(self.values)}"
 
+    def forget(self, kept: int) -> None:
+        """Take back all but the first `kept` values: of text that is not sent after all. PostgreSQL knows no type of a
+        value that the statement does not name."""
+        del self.values[kept:]
+
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
