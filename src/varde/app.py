@@ -26,6 +26,7 @@ from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
+from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
@@ -130,6 +131,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     )
     projections: list[Projection] = [
         CareRelations(),
+        Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
     ]

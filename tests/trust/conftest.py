@@ -17,12 +17,13 @@ from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.policy import Parenthood
+from varde.trust.referrals import Assessments
 from varde.trust.tokens import Authenticator, DemoTokens
 
 
 @pytest.fixture
 async def world(database: Database, clock: SetClock, tmp_path: Path) -> AsyncIterator[World]:
-    store = Store(database, clock, (CareRelations(),))
+    store = Store(database, clock, (CareRelations(), Assessments()))
     log = AuditLog(database, clock)
     together = Parenthood(responsible=True, a_parent_at_childs_address=True, protected=False)
     register = Register({(KARI, CHILD): together, (KARI, YOUTH): together})
