@@ -24,6 +24,8 @@ SERVICES = "https://varde.no/fhir/CodeSystem/service"
 """The names of Varde's services, as a reservation has them."""
 REASON = "https://varde.no/fhir/StructureDefinition/consent-reason"
 """Extension: why, in the words of whoever decided."""
+PAPER = "https://varde.no/fhir/StructureDefinition/consent-paper"
+"""Extension: where paper about a referral goes, one of `Paper`."""
 
 SCOPE = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
 LOINC = "http://loinc.org"
@@ -32,6 +34,17 @@ BASIS = "http://hl7.no/fhir/CodeSystem/no-basis-legal-formality-or-basis"
 _ACTIONS = "http://terminology.hl7.org/CodeSystem/consentaction"
 _ROLES = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _PURPOSES = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+
+class Paper(StrEnum):
+    """Where letters on paper about a referral of a person of 12–15 go (table A)."""
+
+    PARENTS = "parents"
+    """To the child's home, to the parents: as it is where nobody chose otherwise."""
+    YOUTH = "youth"
+    """To the child's home, to the young person."""
+    NONE = "none"
+    """Nowhere: the unit reaches the young person otherwise."""
 
 
 class Kind(StrEnum):
@@ -125,6 +138,10 @@ class ReferralAssessment(Decided):
     """Ids of the Patients, the patient's own and parents', to whom it is open; empty: nobody."""
     consented: datetime | None = None
     """When the young person agreed, alone with the clinician, that the parents named may see (FAM-21)."""
+    paper: Paper = Paper.PARENTS
+    """Where paper about it goes."""
+    reason: str | None = None
+    """What the clinician notes about it, for staff alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +309,8 @@ def _read(kind: Kind, resource: Mapping[str, Any]) -> AccessDecision:
                 referral=_id_of(provision["data"][0]["reference"], "ServiceRequest"),
                 opened_to=frozenset(_id_of(one["reference"], "Patient") for one in named),
                 consented=_moment(verified[0]["verificationDate"]) if verified else None,
+                paper=_paper(resource),
+                reason=reason,
                 **common,
             )
         case Kind.BLOCK:
@@ -322,6 +341,8 @@ def _assessment(decision: ReferralAssessment, resource: dict[str, Any], provisio
     if decision.opened_to:
         named = [_actor({"reference": f"Patient/{one}"}, "PRCP") for one in sorted(decision.opened_to)]
         provision["provision"] = [{"type": "permit", "actor": named}]
+    if decision.paper is not Paper.PARENTS:
+        resource.setdefault("extension", []).append({"url": PAPER, "valueCode": decision.paper.value})
     if decision.consented is not None:
         resource["verification"] = [
             {
@@ -330,6 +351,14 @@ def _assessment(decision: ReferralAssessment, resource: dict[str, Any], provisio
                 "verificationDate": _instant(decision.consented),
             }
         ]
+
+
+def _paper(resource: Mapping[str, Any]) -> Paper:
+    """What the extension says; one that nobody understands sends nothing anywhere."""
+    said = [one["valueCode"] for one in resource.get("extension", ()) if one.get("url") == PAPER]
+    if not said:
+        return Paper.PARENTS
+    return Paper(said[0]) if said[0] in set(Paper) else Paper.NONE
 
 
 def _block(decision: Block, provision: dict[str, Any]) -> None:
