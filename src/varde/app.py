@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from varde import edges, indexing, subscribing
@@ -23,13 +23,18 @@ from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
 from varde.services import Platform, Service, appointments, family, improvement, letters
 from varde.settings import Settings
+from varde.trust import blocks, forgetting
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
+from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
+from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
+from varde.trust.log.shielded import Shielded
 from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
+from varde.trust.units import Units
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
@@ -61,7 +66,7 @@ class House:
 
     def checks(self) -> list[reconcile.Check]:
         """Every check of reconciliation, the house's own and the services'."""
-        found = reconcile.own_checks() + subscription_checks()
+        found = reconcile.own_checks() + subscription_checks() + [reconcile.Check("audit.chain", _chain)]
         for service in self.services:
             found += service.checks(self.platform)
         return found
@@ -98,6 +103,9 @@ class House:
 
         authorizations = Authorizations(self.platform.database, clock)
 
+        async def mend_blocks(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await blocks.mend(connection, clock.now() - blocks.YOUNG)
+
         async def forget_apps(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await authorizations.sweep(connection)
 
@@ -105,11 +113,25 @@ class House:
             sweep.handler(clock, brief=[subscribers.EDGE, subscribers.NUMBER, subscribers.BEGIN]),
             reconcile.handler(self.checks(), clock),
             Handler("trust.seal", sealing(clock), timeout=timedelta(minutes=5), every=SEAL_EVERY),
+            Handler("trust.prove", forgetting.proving(clock), timeout=timedelta(minutes=5), every=PROVE_EVERY),
+            Handler(
+                "trust.forget",
+                forgetting.forgetting(clock, timedelta(days=366 * self.platform.settings.log_years)),
+                timeout=timedelta(minutes=30),
+                every=FORGET_EVERY,
+            ),
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
+            Handler("trust.blocks", mend_blocks, every=timedelta(minutes=1)),
             *indexing.handlers(self.platform.store),
         ]
+
+
+async def _chain(connection: Any, now: datetime) -> reconcile.Finding:
+    """What is wrong with the access log's chain."""
+    found = await forgetting.alarms(connection, now)
+    return reconcile.Finding(len(found), "; ".join(found))
 
 
 def _all_of(several: Sequence[Receiver]) -> Receiver:
@@ -132,6 +154,10 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     )
     projections: list[Projection] = [
         CareRelations(),
+        Units(),
+        Blocks(),
+        Hidden(),
+        Shielded(),
         Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),

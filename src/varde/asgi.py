@@ -34,6 +34,7 @@ from varde.observe import Requests, configure_logging
 from varde.services import Card
 from varde.settings import Settings, settings
 from varde.smart import authorization_server
+from varde.trust.log.auditing import AuditEvents
 from varde.trust.login import Login, SessionMiddleware
 from varde.trust.oidc import Client, Provider, load_key
 from varde.trust.smart import endpoints
@@ -109,6 +110,7 @@ class Varde:
         self._http = _provider_client(self._settings)
         self.smart = smart = authorization_server(house, self._http)
         offered = operations(house)
+        others = [AuditEvents(house.platform.database)]
         self._fhir = FhirApplication(
             house.platform.store,
             Authenticator(house.platform.access, self._tokens, smart.tokens),
@@ -119,12 +121,14 @@ class Varde:
                 offered,
                 INSTANTIATES,
                 smart.addresses.oauth_uris(),
+                others,
             ),
             smart.addresses.smart,
             offered,
             origins=[origin.strip() for origin in self._settings.fhir_origins.split(",")],
             proxied=Proxied(f"{base}/fhir") if self._settings.forwarded_trusted else None,
             documents=house.subscriptions.documents(),
+            others=others,
         )
         self._sockets = house.subscriptions.sockets()
         self._health = Health(house)

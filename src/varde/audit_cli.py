@@ -29,6 +29,8 @@ def verify_log(
     """
     verdict = asyncio.run(_verify(settings(), kept or []))
     typer.echo(f"{verdict.rows} rows under {verdict.seals} seals hold; {verdict.unsealed} rows are not sealed yet.")
+    if verdict.forgotten:
+        typer.echo(f"The rows under the first {verdict.forgotten} seals were forgotten when their time was over.")
     if verdict.wrong is not None:
         typer.echo(f"Seal {verdict.wrong} does not fit: rows under it were changed after they were sealed.", err=True)
         raise typer.Exit(1)

@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     subscription_key_file: Path | None = None
     """Private key (JWK, EC P-256) that signs notifications. None: made in `data`."""
 
+    log_years: int = Field(default=10, ge=5)
+    """How long the access log is kept: at least five years, and longer than the data it tells of (FAM-42)."""
+    log_answer_days: int = Field(default=30, ge=1, le=30)
+    """Days a unit has to answer what a patient asks about an entry of the log."""
+
     session_idle_minutes: int = 30
     session_absolute_minutes: int = 480
 

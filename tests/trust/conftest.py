@@ -15,22 +15,27 @@ from varde.fhir.http.rest import FhirApplication
 from varde.fhir.store import Store
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
+from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
+from varde.trust.log.auditing import AuditEvents
+from varde.trust.log.shielded import Shielded
 from varde.trust.policy import Parenthood
 from varde.trust.referrals import Assessments
 from varde.trust.tokens import Authenticator, DemoTokens
+from varde.trust.units import Units
 
 
 @pytest.fixture
 async def world(database: Database, clock: SetClock, tmp_path: Path) -> AsyncIterator[World]:
-    store = Store(database, clock, (CareRelations(), Assessments()))
+    store = Store(database, clock, (CareRelations(), Units(), Blocks(), Hidden(), Assessments(), Shielded()))
     log = AuditLog(database, clock)
     together = Parenthood(responsible=True, a_parent_at_childs_address=True, protected=False)
     register = Register({(KARI, CHILD): together, (KARI, YOUTH): together})
     access = Access(store, clock, log, register)
     tokens = DemoTokens(keys_folder(tmp_path), clock)
     authenticator = Authenticator(access, tokens)
-    application = FhirApplication(store, authenticator, "http://test/fhir", dict, dict)
+    events = AuditEvents(database)
+    application = FhirApplication(store, authenticator, "http://test/fhir", dict, dict, others=[events])
     transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         client.headers["content-type"] = "application/fhir+json"

@@ -20,7 +20,7 @@ from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
 from varde.fhir.search.dates import date_range
 from varde.fhir.store import Store
-from varde.trust import grounds
+from varde.trust import emergency, grounds
 from varde.trust.audit import AuditLog, Who
 from varde.trust.grounds import Ground
 from varde.trust.law.mandate import Bond, Facts, Mandate, mandate_of
@@ -309,12 +309,24 @@ class Access:
 
         Raises LookupError for one who does not work there, and for a purpose that this house does not serve.
         """
-        if purpose not in PURPOSES:
+        if purpose not in PURPOSES and purpose != emergency.PURPOSE:
             raise LookupError("not a purpose of staff")
         for position in await self.positions(hpr):
             if unit is None or position.unit == unit:
+                if purpose == emergency.PURPOSE:
+                    return await self.emergency_scope(position), position
                 return self.staff_scope(position, purpose), position
         raise LookupError("does not work there")
+
+    async def emergency_scope(self, position: Position, opened: str | None = None) -> Scope:
+        """The scope of the emergency access that a health worker has open now at a unit: the one with the id `opened`,
+        else the one opened last (FAM-34). Raises LookupError when there is none."""
+        async with self.store.database.connection() as connection:
+            every = await emergency.opened(connection, position.hpr, position.unit, self.clock.now())
+        for one in every:
+            if opened is None or one.id == opened:
+                return emergency.scope_of(self.staff_scope(position), one)
+        raise LookupError("no emergency access is open")
 
     def staff_scope(self, position: Position, purpose: str = "TREAT") -> Scope:
         """The scope of a position that `positions` found."""

@@ -1,5 +1,5 @@
 """The access log: every disclosure and refused try, durable before the answer leaves, append only.
-The chain over it is `seal.py`'s.
+The chain over it is `seal.py`'s; reading it is `log/`'s.
 
 Reads outside a transaction are flushed together (group commit): each waits only for the flush that holds
 its own row. If the log cannot be written, nothing is shown (FAM-40).
@@ -25,11 +25,13 @@ from varde.fhir.storing.arrays import column, placed
 COLUMNS = (
     "at", "disclosure", "patient", "allowed", "actor_kind", "actor", "actor_name", "role", "unit", "unit_name",
     "acting_for", "purpose", "ground", "interaction", "resource_type", "resource_ids", "query", "through",
+    "decision_ref",
 )  # fmt: skip
 _INSERT = (
     f"insert into trust_audit ({', '.join(COLUMNS)}) values ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"
 )
-_WHO = ("actor_kind", "actor", "actor_name", "role", "unit", "unit_name", "acting_for", "purpose", "ground", "through")
+_WHO = ("actor_kind", "actor", "actor_name", "role", "unit", "unit_name", "acting_for", "purpose", "ground", "through",
+        "decision_ref")  # fmt: skip
 _MAXIMUM_IDS = 1000
 _PIPELINED = 100
 _BETWEEN = "\x1f"
@@ -74,6 +76,9 @@ class Who:
     purpose: str
     ground: str
     through: str
+    decision_ref: str | None = None
+    """The local decision behind another system's call, as its attestation names it: JSON of id, description,
+    user_selected and toa (IDENTITY.md 1.3), none of it personal."""
 
 
 class Log(Protocol):
@@ -123,7 +128,7 @@ class AuditLog:
             (
                 now, identity, patient, disclosure.allowed, who.actor_kind, who.actor, who.actor_name,
                 who.role, who.unit, who.unit_name, who.acting_for, who.purpose, who.ground,
-                disclosure.interaction.value, disclosure.resource_type, ids, query, who.through,
+                disclosure.interaction.value, disclosure.resource_type, ids, query, who.through, who.decision_ref,
             )
             for identity, patient, ids, query in _told(disclosure)
         ]  # fmt: skip
@@ -274,58 +279,3 @@ class _Entry:
             failure = Unavailable.of("the access log cannot be written, so nothing is shown")
             failure.__cause__ = error
             self.done.set_exception(failure)
-
-
-_DICOM = "http://dicom.nema.org/resources/ontology/DCM"
-_APP = re.compile(r"App (.+) \(([\w.-]+)\)")
-"""How `through` names an app (trust/smart/clients.py)."""
-_ACTIONS = {"create": "C", "update": "U", "patch": "U", "delete": "D"}
-
-
-def as_fhir(row: Any) -> dict[str, Any]:
-    """A log row as FHIR AuditEvent, as far as SPECS.md 3.9's profile has data for it."""
-    references: Sequence[str] = row["resource_ids"]
-    event: dict[str, Any] = {
-        "resourceType": "AuditEvent",
-        "id": f"audit-{row['id']}",
-        "type": {
-            "system": "http://dicom.nema.org/resources/ontology/DCM",
-            "code": "110110",
-            "display": "Patient Record",
-        },
-        "subtype": [{"system": "http://hl7.org/fhir/restful-interaction", "code": row["interaction"]}],
-        "action": _ACTIONS.get(row["interaction"], "E" if row["interaction"] == "search" else "R"),
-        "recorded": row["at"].isoformat(),
-        "outcome": "0" if row["allowed"] else "8",
-        "purposeOfEvent": [
-            {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": row["purpose"]}]}
-        ],
-        "agent": [
-            {
-                "who": {"identifier": {"value": row["actor"]}, "display": row["actor_name"]},
-                "role": [{"text": row["role"]}],
-                "requestor": True,
-                "policy": [row["ground"]],
-            }
-        ],
-        "source": {"observer": {"display": row["through"]}},
-        "entity": [{"what": {"reference": r if "/" in r else f"{row['resource_type']}/{r}"}} for r in references],
-    }
-    if row["unit"]:
-        event["agent"].append(
-            {
-                "who": {"reference": f"Organization/{row['unit']}", "display": row["unit_name"] or ""},
-                "requestor": False,
-            }
-        )
-    if (app := _APP.fullmatch(row["through"])) is not None:
-        event["agent"].append(
-            {
-                "type": {"coding": [{"system": _DICOM, "code": "110150", "display": "Application"}]},
-                "who": {"identifier": {"value": app[2]}, "display": app[1]},
-                "requestor": False,
-            }
-        )
-    if not event["entity"]:
-        del event["entity"]
-    return event

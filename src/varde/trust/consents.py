@@ -27,6 +27,9 @@ REASON = "https://varde.no/fhir/StructureDefinition/consent-reason"
 PAPER = "https://varde.no/fhir/StructureDefinition/consent-paper"
 """Extension: where paper about a referral goes, one of `Paper`."""
 
+CAUSES = "https://varde.no/fhir/CodeSystem/emergency-cause"
+"""Why emergency access was needed, as `provision.code` has it."""
+
 SCOPE = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
 LOINC = "http://loinc.org"
 CONSENT_DOCUMENT = {"system": LOINC, "code": "59284-0"}
@@ -146,9 +149,9 @@ class ReferralAssessment(Decided):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block(Decided):
-    """The patient blocks a health worker, a unit, documents, or sharing as such (FAM-33). What is None or empty
-    narrows nothing: a block of a unit and a document hides that document from that unit. `sharing` alone blocks
-    every sharing across the levels of care (FAM-32)."""
+    """The patient blocks a health worker, a unit, what comes from a unit, documents, or sharing as such (FAM-33). What
+    is None or empty narrows nothing: a block of a unit and a document hides that document from that unit. `sharing`
+    alone blocks every sharing across the levels of care (FAM-32)."""
 
     kind = Kind.BLOCK
 
@@ -157,11 +160,17 @@ class Block(Decided):
     """Id of an Organization."""
     resources: frozenset[str] = frozenset()
     """References (Type/id) of what is blocked; empty: all of the patient's."""
+    source: str | None = None
+    """Id of an Organization: what comes from it is hidden from all who do not work there."""
     sharing: bool = False
+    allowed_workers: frozenset[str] = frozenset()
+    """HPR numbers of those whom it does not keep out (FAM-36)."""
+    allowed_units: frozenset[str] = frozenset()
+    """Ids of Organizations whose staff it does not keep out (FAM-36)."""
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        if not (self.hpr or self.blocked_unit or self.resources or self.sharing):
+        if not (self.hpr or self.blocked_unit or self.resources or self.source or self.sharing):
             raise ValueError("a block says whom or what it blocks")
 
 
@@ -191,6 +200,9 @@ class Emergency(Decided):
 
     hpr: str
     reason: str
+    """In the writer's own words."""
+    cause: str = "other"
+    """A code of `CAUSES`."""
     ends: datetime = field(kw_only=True)
 
 
@@ -246,6 +258,7 @@ def to_fhir(decision: AccessDecision) -> dict[str, Any]:
             provision["type"] = "permit"
             provision["actor"] = [_actor(_worker(decision.hpr), "PRCP")]
             provision["purpose"] = [{"system": _PURPOSES, "code": "BTG"}]
+            provision["code"] = [_code(CAUSES, decision.cause)]
     return resource
 
 
@@ -316,10 +329,17 @@ def _read(kind: Kind, resource: Mapping[str, Any]) -> AccessDecision:
         case Kind.BLOCK:
             workers = [a["identifier"]["value"] for a in actors if (a.get("identifier") or {}).get("system") == HPR]
             blocked = [_id_of(a, "Organization") for a in actors if a.get("reference")]
+            allowed = [a["reference"] for one in provision.get("provision", ()) if one["type"] == "permit"
+                       for a in one["actor"]]  # fmt: skip
             return Block(
                 hpr=workers[0] if workers else None,
                 blocked_unit=blocked[0] if blocked else None,
-                resources=frozenset(one["reference"]["reference"] for one in provision.get("data", ())),
+                resources=frozenset(_data(provision, "instance")),
+                source=next(
+                    (_id_of({"reference": one}, "Organization") for one in _data(provision, "authoredby")), None
+                ),
+                allowed_workers=frozenset(a["identifier"]["value"] for a in allowed if a.get("identifier")),
+                allowed_units=frozenset(_id_of(a, "Organization") for a in allowed if a.get("reference")),
                 sharing=any(c["code"] == "disclose" for a in provision.get("action", ()) for c in a["coding"]),
                 reason=reason,
                 **common,
@@ -331,7 +351,8 @@ def _read(kind: Kind, resource: Mapping[str, Any]) -> AccessDecision:
         case Kind.EMERGENCY:
             if reason is None or common["ends"] is None:
                 raise ValueError("emergency access has a reason and an end (FAM-34)")
-            return Emergency(hpr=actors[0]["identifier"]["value"], reason=reason, **common)
+            causes = _codes(provision, CAUSES) or ["other"]
+            return Emergency(hpr=actors[0]["identifier"]["value"], reason=reason, cause=causes[0], **common)
 
 
 def _assessment(decision: ReferralAssessment, resource: dict[str, Any], provision: dict[str, Any]) -> None:
@@ -369,10 +390,14 @@ def _block(decision: Block, provision: dict[str, Any]) -> None:
         provision["actor"] = [_actor(one, "PRCP") for one in actors]
     if decision.sharing:
         provision["action"] = _actions("disclose")
-    if decision.resources:
-        provision["data"] = [
-            {"meaning": "instance", "reference": {"reference": one}} for one in sorted(decision.resources)
-        ]
+    data = [("instance", one) for one in sorted(decision.resources)]
+    data += [("authoredby", f"Organization/{decision.source}")] if decision.source else []
+    if data:
+        provision["data"] = [{"meaning": meaning, "reference": {"reference": one}} for meaning, one in data]
+    allowed = [_worker(hpr) for hpr in sorted(decision.allowed_workers)]
+    allowed += [{"reference": f"Organization/{unit}"} for unit in sorted(decision.allowed_units)]
+    if allowed:
+        provision["provision"] = [{"type": "permit", "actor": [_actor(one, "PRCP") for one in allowed]}]
 
 
 def _basis(kind: Kind) -> dict[str, Any]:
@@ -400,6 +425,10 @@ def _code(system: str, code: str) -> dict[str, Any]:
 def _codes(provision: Mapping[str, Any], system: str) -> list[str]:
     concepts: Iterable[Mapping[str, Any]] = provision.get("code", ())
     return [c["code"] for concept in concepts for c in concept.get("coding", ()) if c.get("system") == system]
+
+
+def _data(provision: Mapping[str, Any], meaning: str) -> list[str]:
+    return [one["reference"]["reference"] for one in provision.get("data", ()) if one["meaning"] == meaning]
 
 
 def _id_of(reference: Mapping[str, Any], resource_type: str) -> str:

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from varde.trust.grounds import Ground
 from varde.trust.law.mandate import Bond, Facts, Mandate, mandate_of
-from varde.trust.law.marks import FROM_STAFF
 from varde.trust.law.table import Narrowing, Reach, Relation, Situation, Verdict, band_of, look_up
 from varde.trust.law.things import Thing
 from varde.trust.persons import age
@@ -155,7 +154,6 @@ def staff_types(role: StaffRole) -> frozenset[str] | None:
 
 
 def withheld_from(kind: ActorKind, mandate: Mandate | None = None) -> frozenset[str]:
-    """Codes of code system 9603 in meta.security that hide a resource (FAM-04, FAM-05, FAM-35, FAM-36, SPECS 3.8)."""
-    if mandate is not None:
-        return mandate.codes
-    return frozenset({FROM_STAFF}) if kind is ActorKind.STAFF else frozenset()
+    """Codes of code system 9603 in meta.security that hide a resource (FAM-04, FAM-05, FAM-35, SPECS 3.8). NORS, which
+    hides from staff but those whom the patient allows, is `blocks.py`'s (FAM-36)."""
+    return mandate.codes if mandate is not None else frozenset()

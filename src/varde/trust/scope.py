@@ -14,6 +14,7 @@ from varde.clock import Clock
 from varde.fhir.definitions import compartment_parameters, resource_types, type_number
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
+from varde.trust import blocks
 from varde.trust.audit import Log, Who, masked
 from varde.trust.grounds import Ground
 from varde.trust.law import rendering
@@ -66,6 +67,10 @@ class Scope:
     """Types that may be written; None for all, empty for none."""
     grant: Grant | None = None
     """What the token's scopes allow, interaction by interaction, within `types` and `write_types`."""
+    decision_ref: str | None = None
+    """See trust.audit.Who."""
+    audits: bool = False
+    """Follows up the access log: reads all of it, and nothing else by that (pasientjournalloven § 22)."""
     mandate: Mandate | None = None
     """What the law lets a patient, or who acts for one, see and do (law/mandate.py); None for staff and systems."""
 
@@ -97,10 +102,15 @@ class Scope:
         own = self._own(alias, resource_type, parameters)
         if own == "false":
             return own
-        granted = self._granted(alias, resource_type, parameters)
-        if own == "true":
-            return granted
-        return own if granted == "true" else f"({own}) and {granted}"
+        parts = [own, self._granted(alias, resource_type, parameters), self._free(alias, resource_type, parameters)]
+        told = [part for part in parts if part != "true"]
+        return " and ".join(f"({part})" for part in told) or "true"
+
+    def _free(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """Not hidden by a block of the patient's (FAM-33)."""
+        if resource_type is not None and resource_type != "Patient" and not compartment_parameters(resource_type):
+            return "true"
+        return blocks.condition(self, alias, parameters)
 
     def _granted(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         """What the scopes open. A system's scopes that tell only types apart are in `types` already."""
@@ -146,7 +156,8 @@ class Scope:
         return all_of(
             [
                 typed, self._reach(alias, parameters), self._open(alias, parameters),
-                self._no_decision(alias, kind, parameters), stays, *law,
+                self._no_decision(alias, kind, parameters), stays,
+                blocks.condition(self, alias, parameters, writing=True), *law,
             ]
         )  # fmt: skip
 
@@ -250,7 +261,7 @@ class Scope:
         actor = self.actor
         return Who(
             actor.kind.value, actor.key, actor.name, actor.role, actor.unit, actor.unit_name, self.acting_for,
-            self.purpose, self.ground.key, self.through,
+            self.purpose, self.ground.key, self.through, self.decision_ref,
         )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from varde import __version__
 from varde.fhir.compartments import compartments
 from varde.fhir.definitions import SearchParameter, kept, resource_types, search_parameters
+from varde.fhir.http.elsewhere import Elsewhere
 from varde.fhir.http.interactions import OWN
 from varde.fhir.http.negotiation import FHIR_JSON, PATCH_TYPES
 from varde.fhir.http.operations import Operation, Operations
@@ -52,8 +53,9 @@ class Statement:
         operations: Sequence[Operation] = (),
         instantiates: Sequence[str] = (),
         oauth_uris: Mapping[str, str] | None = None,
+        others: Sequence[Elsewhere] = (),
     ) -> None:
-        self._made = kept(lambda: capability_statement(base, date, operations, instantiates, oauth_uris))
+        self._made = kept(lambda: capability_statement(base, date, operations, instantiates, oauth_uris, others))
 
     def __call__(self) -> dict[str, Any]:
         """The document."""
@@ -66,11 +68,12 @@ def capability_statement(
     operations: Sequence[Operation] = (),
     instantiates: Sequence[str] = (),
     oauth_uris: Mapping[str, str] | None = None,
+    others: Sequence[Elsewhere] = (),
 ) -> dict[str, Any]:
     """The document that /fhir/metadata answers with. `date` is when this version was put to use; `operations` are
     those that `FhirApplication` was given; `instantiates` the canonical urls of statements that it lives up to;
     `oauth_uris` the authorization server's addresses by SMART's names, for clients older than
-    .well-known/smart-configuration."""
+    .well-known/smart-configuration; `others` the types that are not rows of the store."""
     every = Operations([*OWN, *operations])
     return {
         "resourceType": "CapabilityStatement",
@@ -95,7 +98,7 @@ def capability_statement(
                 "mode": "server",
                 "documentation": _DOCUMENTATION,
                 "security": _SECURITY | _oauth(oauth_uris),
-                "resource": [_resource(name, every) for name in resource_types()],
+                "resource": [_of_others(others, name) or _resource(name, every) for name in resource_types()],
                 "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
                 "searchParam": [_parameter(p) for p in _everywhere()],
                 "operation": every.declared(None),
@@ -110,6 +113,21 @@ def _oauth(uris: Mapping[str, str] | None) -> dict[str, Any]:
         return {}
     return {
         "extension": [{"url": _OAUTH_URIS, "extension": [{"url": name, "valueUri": uri} for name, uri in uris.items()]}]
+    }
+
+
+def _of_others(others: Sequence[Elsewhere], name: str) -> dict[str, Any] | None:
+    """A type that is only read (elsewhere.py)."""
+    kept_elsewhere = next((one for one in others if one.type == name), None)
+    if kept_elsewhere is None:
+        return None
+    known = search_parameters(name)
+    return {
+        "type": name,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "searchParam": [_parameter(known[code]) for code in kept_elsewhere.parameters],
     }
 
 

@@ -15,7 +15,8 @@ from varde.fhir.compartments import compartments
 from varde.fhir.definitions import is_type
 from varde.fhir.errors import FhirError, Gone, MethodNotAllowed, NotFound, UnsupportedMediaType
 from varde.fhir.gate import Gate
-from varde.fhir.http import rendering
+from varde.fhir.http import elsewhere, rendering
+from varde.fhir.http.elsewhere import Elsewhere
 from varde.fhir.http.exchange import Answer, Request
 from varde.fhir.http.headers import expected_version, preference
 from varde.fhir.http.history_query import history_query
@@ -39,10 +40,13 @@ _ONLY_READ = "GET, HEAD"
 
 class Interactions:
     """Carries out requests against one store. `base` is the public address of the FHIR API; `operations` are what it
-    does beside those that every store has."""
+    does beside those that every store has; `others` the types that are not rows of the store."""
 
-    def __init__(self, store: Store, base: str, operations: Sequence[Operation] = ()) -> None:
+    def __init__(
+        self, store: Store, base: str, operations: Sequence[Operation] = (), others: Sequence[Elsewhere] = ()
+    ) -> None:
         self.store = store
+        self.others = tuple(others)
         self.operations = Operations([*OWN, *operations])
         self.base = base.rstrip("/")
 
@@ -53,6 +57,8 @@ class Interactions:
         if not parts:
             return await self._on_base(gate, request)
         last = parts[-1]
+        if not last.startswith("$") and (kept := elsewhere.which(self.others, parts)) is not None:
+            return await elsewhere.perform(kept, gate, request)
         if last == "_search":
             if method not in {"GET", "POST"}:
                 raise _only(_ON_BASE)

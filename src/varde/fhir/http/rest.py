@@ -17,6 +17,7 @@ from varde.fhir.gate import Gate
 from varde.fhir.http import binary
 from varde.fhir.http.cors import Cors
 from varde.fhir.http.documents import TERMINOLOGY, Discovery, Documents
+from varde.fhir.http.elsewhere import Elsewhere
 from varde.fhir.http.exchange import Answer, Request
 from varde.fhir.http.failures import as_fhir_error
 from varde.fhir.http.interactions import Interactions
@@ -62,8 +63,9 @@ class FhirApplication:
         origins: Sequence[str] = ("*",),
         proxied: Proxied | None = None,
         documents: Mapping[str, Discovery] | None = None,
+        others: Sequence[Elsewhere] = (),
     ) -> None:
-        """`documents`: more that is open to everybody, by path."""
+        """`documents`: more that is open to everybody, by path. `others`: types that are not rows of the store."""
         self._authenticate = authenticate
         open_to_all = {
             "metadata": metadata,
@@ -73,7 +75,7 @@ class FhirApplication:
         if any(operation.name == "expand" for operation in operations):
             open_to_all[TERMINOLOGY] = cache(lambda: terminology_capabilities(base, str(metadata().get("date", ""))))
         self._documents = Documents(open_to_all)
-        self._interactions = Interactions(store, base, operations)
+        self._interactions = Interactions(store, base, operations, others)
         self._cors = Cors(origins)
         self._proxied = proxied
 

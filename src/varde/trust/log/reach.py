@@ -1,0 +1,149 @@
+"""Which rows of the access log a scope may read, as SQL; the log's own Table A. No row is told of that would tell a
+reader of something withheld from them (FAM-24), and no name of staff under threat (FAM-41).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from varde.fhir.definitions import resource_types, type_number
+from varde.fhir.errors import Forbidden
+from varde.fhir.gate import Disclosure, Interaction, Parameters
+from varde.fhir.keys import resource_key
+from varde.trust.policy import ActorKind
+from varde.trust.scope import Scope
+
+EVENT = "AuditEvent"
+"""What the log is called in scopes, grants and in the log itself."""
+
+
+async def admit(scope: Scope, interaction: Interaction, *, allowed: bool = True) -> None:
+    """Raise Forbidden, after logging the try, where the log is not open to a scope at all."""
+    narrowed = scope.grant is not None and any(
+        rule.conditions for rule in scope.grant.rules if rule.fits(EVENT)
+    )  # such conditions are over the store's own search values, which the log has none of
+    if allowed and not narrowed and (scope.audits or scope.allows(interaction, EVENT)):
+        return
+    await scope.record(Disclosure(interaction, EVENT, [], [], allowed=False), None)
+    raise Forbidden.of("this is not open to you")
+
+
+def condition(scope: Scope, alias: str, parameters: Parameters) -> str:
+    """SQL condition on rows of trust_audit that the scope may read.
+
+    A patient reads what was done to their own record; one who acts for them the same, but never what tells of things
+    withheld from that reader; staff what they did themselves; who follows up the log, and systems, all of it.
+    """
+    if scope.audits:
+        return "true"
+    if scope.actor.kind is ActorKind.STAFF:
+        return f"({alias}.actor_kind = 'staff' and {alias}.actor = {parameters.add(scope.actor.key)})"
+    if scope.actor.kind is ActorKind.SYSTEM:
+        return "true" if scope.grant is None else scope.grant.predicate(alias, EVENT, parameters)
+    if scope.patient is None:
+        return "false"
+    patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
+    if scope.actor.kind is ActorKind.REPRESENTATIVE and only_own_representation(scope):
+        return f"({patient} and {own(scope, alias, parameters)})"
+    return f"({patient} and ({plain(scope, alias, parameters)} or {_tells_of_the_seen(scope, alias, parameters)}))"
+
+
+def only_own_representation(scope: Scope) -> bool:
+    """Whether one who acts for another reads only what they did themselves (Table A, access log, 12–15 years)."""
+    return False
+
+
+def own(scope: Scope, alias: str, parameters: Parameters) -> str:
+    """Rows of what the reader did, by SQL."""
+    return f"{alias}.actor = {parameters.add(scope.actor.key)}"
+
+
+def plain(scope: Scope, alias: str, parameters: Parameters) -> str:
+    """Rows that tell of nothing the reader may not know of.
+
+    An adult's log has every person who looked, whatever at: that somebody did is theirs to know, and what it was is
+    left out where it is withheld. What systems did to things withheld would only tell that there are such things, and
+    so would what people looked at, to those from whom staff withhold a child's things.
+    """
+    nothing_named = f"cardinality({alias}.resource_ids) = 0"
+    if scope.actor.kind is ActorKind.PATIENT and not is_young(scope):
+        return f"({alias}.actor_kind <> 'system' or {nothing_named})"
+    return f"({nothing_named} or {own(scope, alias, parameters)})"
+
+
+def is_young(scope: Scope) -> bool:
+    """Whether the reader is one from whom things may be withheld for age (FAM-05, FAM-19)."""
+    return False
+
+
+def _tells_of_the_seen(scope: Scope, alias: str, parameters: Parameters) -> str:
+    """At least one of the things that a row names may be seen by the reader."""
+    one = f"case when strpos(one, '/') > 0 then one else {alias}.resource_type || '/' || one end"
+    seen = _seen(scope, parameters)
+    return f"coalesce((select bool_or({one} in ({seen})) from unnest({alias}.resource_ids) one), false)"
+
+
+def _seen(scope: Scope, parameters: Parameters) -> str:
+    """References to all of the patient's things that the reader may see."""
+    numbers, names = _types()
+    gate = replace(scope, grant=None)  # what an app may be told of is its grant's; what there is, the person's own
+    return (
+        f"select known.name || '/' || r.id from resource r join unnest({parameters.add(numbers)}::smallint[],"
+        f" {parameters.add(names)}::text[]) as known (number, name) on known.number = r.type"
+        f" where r.patient = {parameters.add(resource_key('Patient', scope.patient or ''))}::bigint"
+        f" and not r.deleted and ({gate.predicate('r', None, parameters)})"
+    )
+
+
+@cache
+def _types() -> tuple[list[int], list[str]]:
+    names = sorted(resource_types())
+    return [type_number(name) for name in names], names
+
+
+async def visible(connection: Any, scope: Scope, references: Sequence[str]) -> frozenset[str]:
+    """Those of some references ("Type/id") whose resource the scope may see."""
+    wanted = {resource_key(*one.split("/", 1)): one for one in references if "/" in one}
+    if not wanted or scope.audits:
+        return frozenset(wanted.values())
+    parameters = Parameters()
+    rids = parameters.add(list(wanted))
+    gate = replace(scope, grant=None)
+    rows = await connection.fetch(
+        f"select r.rid from resource r where r.rid = any({rids}::bigint[]) and not r.deleted"
+        f" and ({gate.predicate('r', None, parameters)})",
+        *parameters.values,
+    )
+    return frozenset(wanted[row["rid"]] for row in rows)
+
+
+def references_of(row: Mapping[str, Any]) -> list[str]:
+    """What a row of the log names, as "Type/id"."""
+    return [one if "/" in one else f"{row['resource_type']}/{one}" for one in row["resource_ids"]]
+
+
+def names_hidden(scope: Scope) -> bool:
+    """Whether the names of staff under threat are hidden from this reader (FAM-41)."""
+    return scope.actor.kind in {ActorKind.PATIENT, ActorKind.REPRESENTATIVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A row's actor and name as a reader may have them, as SQL."""
+
+    actor: str
+    name: str
+    role: str
+
+    @classmethod
+    def of(cls, scope: Scope, alias: str) -> Columns:
+        """For rows named `alias`. Staff under threat are one and the same nobody."""
+        if not names_hidden(scope):
+            return cls(f"{alias}.actor", f"{alias}.actor_name", f"{alias}.role")
+        hidden = f"({alias}.actor_kind = 'staff' and {alias}.actor in (select hpr from trust_shielded))"
+        return cls(
+            *(f"case when {hidden} then '' else {alias}.{column} end" for column in ("actor", "actor_name", "role"))
+        )
