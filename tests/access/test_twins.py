@@ -14,7 +14,6 @@ import pytest
 from tests.access import people
 from tests.access.questions import Asked, Questions
 from tests.access.twins import CASES, Case, Twins, twins
-from tests.access.things import things
 from tests.access.varde_in_process import Caller
 from varde.embedded import EmbeddedPostgres
 
@@ -25,7 +24,7 @@ SEED = int(os.environ.get("VARDE_PROOF_SEED", "4"))
 
 def questions(case: Case, caller: Caller, seed: int) -> Questions:
     """What a caller asks in a case."""
-    seen = [*things("open", "hid", case.focus), *(people.patient(name) for name in case.first), *case.common()]
+    seen = [*case.seen(), *(people.patient(name) for name in case.first), *case.common()]
     return Questions(
         seed, case.focus, case.hidden(), seen, person=caller.session is not None, writes=case.writes
     )  # fmt: skip

@@ -14,7 +14,7 @@ from tests.access.people import DOCTOR, WARD
 from varde.services.letters.document import Document, Paragraph, Sender
 from varde.services.letters.model import Change, Letter, Party, to_fhir
 from varde.services.letters.rules import Channel, State
-from varde.trust.scope import RESTRICTION
+from varde.trust.law.marks import RESTRICTION
 
 Resource = dict[str, Any]
 LOINC = "http://loinc.org"
@@ -46,8 +46,12 @@ def letter(identifier: str, whose: str, word: str, day: datetime, unit: str, **m
     return to_fhir(made) | more
 
 
-def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = None) -> list[Resource]:
-    """Things of `whose` under ids that begin with `p`, tied to those that begin with `o`; all withheld by `code`."""
+def things(
+    p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = None, apart: bool = False
+) -> list[Resource]:
+    """Things of `whose` under ids that begin with `p`, with references to those that begin with `o`; all withheld by
+    `code`. `apart`: no reference by which law or block would take one in with the other (law/ties.py, hidden.py)."""
+    t = p if apart else o
     day = datetime(2026, 11, _DAYS.get(p, 5), 10, 0, tzinfo=UTC)
     later = datetime(2026, 12, _DAYS.get(p, 5), 8, 30, tzinfo=UTC)
     on, at = day.date().isoformat(), day.isoformat()
@@ -62,7 +66,7 @@ def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = N
         {"resourceType": "Encounter", "id": f"{p}-encounter", "status": "finished", "class": {"code": "AMB"},
          "subject": mine, "period": {"start": at, "end": (day + timedelta(hours=1)).isoformat()},
          "serviceProvider": ward, "location": [{"location": _to("Location", "room")}],
-         "partOf": _to("Encounter", f"{o}-encounter"), "basedOn": [_to("ServiceRequest", f"{p}-referral")],
+         "partOf": _to("Encounter", f"{t}-encounter"), "basedOn": [_to("ServiceRequest", f"{p}-referral")],
          "reasonCode": [{"text": word}]},
         {"resourceType": "Observation", "id": f"{p}-lab", "status": "final", "subject": mine,
          "identifier": [{"system": "urn:lab", "value": p}],
@@ -71,7 +75,7 @@ def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = N
          "effectiveDateTime": at, "issued": at, "performer": [doctor], "note": [{"text": f"Om {word}"}],
          "valueQuantity": {"value": value, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"},
          "encounter": _to("Encounter", f"{p}-encounter"), "basedOn": [_to("ServiceRequest", f"{p}-referral")],
-         "hasMember": [_to("Observation", f"{o}-vital")], "derivedFrom": [_to("Observation", f"{o}-lab")],
+         "hasMember": [_to("Observation", f"{t}-vital")], "derivedFrom": [_to("Observation", f"{t}-vital")],
          "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">Prøve {word}</div>'}},
         {"resourceType": "Observation", "id": f"{p}-vital", "status": "preliminary", "subject": mine,
          "category": [{"coding": [{"system": _CATEGORY, "code": "vital-signs"}]}],
@@ -92,7 +96,7 @@ def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = N
         letter(f"{p}-letter", whose, word, day, unit, appointment=f"{p}-appointment"),
         {"resourceType": "Communication", "id": f"{p}-message", "status": "completed", "subject": mine, "sent": at,
          "category": [{"coding": [{"system": "urn:x", "code": "dialogue"}]}], "sender": doctor, "recipient": [mine],
-         "basedOn": [_to("ServiceRequest", f"{p}-referral")], "partOf": [_to("Communication", f"{o}-message")],
+         "basedOn": [_to("ServiceRequest", f"{p}-referral")], "partOf": [_to("Communication", f"{t}-letter")],
          "topic": {"text": f"Samtale om {word}"}, "payload": [{"contentString": f"Vi snakket om {word}"}]},
         {"resourceType": "Task", "id": f"{p}-task", "status": "requested", "intent": "order", "for": mine,
          "description": f"Følg opp {word}", "authoredOn": at, "focus": _to("Communication", f"{p}-message"),
@@ -100,7 +104,7 @@ def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = N
         {"resourceType": "DiagnosticReport", "id": f"{p}-report", "status": "final", "subject": mine, "issued": at,
          "code": {"coding": [{"system": LOINC, "code": "58410-2"}]}, "conclusion": f"Svar om {word}",
          "basedOn": [_to("ServiceRequest", f"{p}-referral")], "effectiveDateTime": on,
-         "result": [_to("Observation", f"{p}-lab"), _to("Observation", f"{o}-lab")]},
+         "result": [_to("Observation", f"{p}-lab"), _to("Observation", f"{t}-vital")]},
         {"resourceType": "DocumentReference", "id": f"{p}-document", "status": "current", "subject": mine, "date": at,
          "type": {"coding": [{"system": "urn:oid:2.16.578.1.12.4.1.1.9602", "code": "A03-2"}], "text": word},
          "description": f"Notat om {word}", "context": {"related": [_to("ServiceRequest", f"{p}-referral")],
@@ -108,7 +112,7 @@ def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = N
          "content": [{"attachment": {"contentType": "text/plain", "data": "aGVtbWVsaWc=", "title": word}}]},
         {"resourceType": "CarePlan", "id": f"{p}-plan", "status": "active", "intent": "plan", "subject": mine,
          "title": f"Plan for {word}", "created": on, "period": {"start": on},
-         "basedOn": [_to("CarePlan", f"{o}-plan")], "supportingInfo": [_to("ServiceRequest", f"{p}-referral")],
+         "replaces": [_to("CarePlan", f"{o}-plan")], "basedOn": [_to("CarePlan", f"{t}-older")], "supportingInfo": [_to("ServiceRequest", f"{p}-referral")],
          "activity": [{"reference": _to("ServiceRequest", f"{p}-referral")}]},
         {"resourceType": "QuestionnaireResponse", "id": f"{p}-answers", "status": "completed", "subject": mine,
          "questionnaire": "http://q/form", "authored": at, "basedOn": [_to("ServiceRequest", f"{p}-referral")],
@@ -130,7 +134,7 @@ def things(p: str, o: str, whose: str, *, unit: str = WARD, code: str | None = N
          "date": on, "title": f"Liste over {word}",
          "entry": [{"item": _to("Observation", "open-lab")}, {"item": _to("Observation", "hid-lab")}]},
         {"resourceType": "Provenance", "id": f"{p}-origin", "recorded": at, "agent": [{"who": doctor}],
-         "target": [_to("Observation", f"{o}-lab"), _to("Observation", f"{p}-lab"), mine]},
+         "target": [_to("Observation", f"{t}-lab"), _to("Observation", f"{p}-lab"), mine]},
         {"resourceType": "AuditEvent", "id": f"{p}-event", "recorded": at, "type": {"code": "110110"},
          "agent": [{"who": doctor, "requestor": True}], "source": {"observer": {"display": "Varde"}},
          "entity": [{"what": _to("Observation", f"{p}-lab")}, {"what": mine}]},

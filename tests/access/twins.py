@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.access import people
+from tests.access import decisions, people
 from tests.access.people import OTHER_WARD, WARD, Resource
 from tests.access.questions import Asked
 from tests.access.things import things
@@ -25,6 +25,7 @@ from varde.embedded import EmbeddedPostgres
 from varde.fhir import keys
 from varde.fhir.definitions import resource_types
 from varde.fhir.search.fulltext import index_words
+from varde.trust.law.things import Thing, thing_of
 from varde.trust.scope import Scope
 
 ACTING = "x-proof-acting"
@@ -47,6 +48,14 @@ class Case:
     """Whether the callers may write by their own token."""
     first: Sequence[str] = ("kari", "per", "barn", "ung", "ola", "fullmektig")
     """Whose Patients are there in both worlds."""
+    treated: Sequence[str] = ("kari",)
+    """Whom the ward treats."""
+    apart: bool = False
+    """See `things`: what is seen is not taken in with what is hidden."""
+
+    def seen(self) -> list[Resource]:
+        """What those who ask may see of the patient, and is in both worlds."""
+        return things("open", "hid", self.focus, apart=self.apart)
 
 
 def withheld(code: str, whose: str) -> Callable[[], list[Resource]]:
@@ -58,6 +67,36 @@ def of_another() -> list[Resource]:
     """Somebody whom those who ask have nothing to do with, and all that is recorded of them."""
     return [people.patient("skjult"), people.episode("skjult", OTHER_WARD),
             *things("hid", "open", "skjult", unit=OTHER_WARD)]  # fmt: skip
+
+
+def not_assessed() -> list[Resource]:
+    """Things of a referral that nobody has assessed (FAM-19)."""
+    return things("hid", "open", "ung", apart=True)
+
+
+def open_to(*who: str) -> Callable[[], list[Resource]]:
+    """Of the same young person: the services are theirs to use, and one referral is open to these."""
+    return lambda: [decisions.youth_access("ung", "kari"), decisions.assessment("open-referral", "ung", *who)]
+
+
+def of_other_things() -> list[Resource]:
+    """What a power of attorney for letters and appointments does not take in (FAM-12)."""
+    return [
+        one for one in things("hid", "open", "kari", apart=True)
+        if thing_of(one["resourceType"], one) not in {Thing.LETTERS, Thing.APPOINTMENTS, Thing.CONTACT}
+    ]  # fmt: skip
+
+
+def blocked() -> list[Resource]:
+    """A visit that the patient blocked, with all that belongs to it, and the block (FAM-33)."""
+    visit = things("hid", "open", "kari", apart=True)
+    return [decisions.block("kari", resources=[f"{one['resourceType']}/{one['id']}" for one in visit]), *visit]
+
+
+def blocked_for_one() -> list[Resource]:
+    """A patient of the ward who blocked one who works there, and all that is recorded of them."""
+    return [people.patient("kari"), people.episode("kari", WARD), decisions.block("kari", hpr=people.NAMED),
+            *things("hid", "open", "kari", apart=True)]  # fmt: skip
 
 
 CASES = [
@@ -73,6 +112,23 @@ CASES = [
          people.OPERATOR_CALLER], of_another),
     Case("another unit sees nobody", "FAM-30", "kari", [people.ELSEWHERE_CLINICIAN],
          lambda: things("hid", "open", "kari")),
+    Case("a referral nobody assessed", "FAM-19", "ung", [people.person("ung"), people.person("kari", "ung"),
+         people.person("per", "ung")], not_assessed, open_to("ung", "kari", "per"), apart=True),
+    Case("a referral open to the other parent", "FAM-19", "ung", [people.person("per", "ung"), people.person("ung")],
+         lambda: [*not_assessed(), decisions.assessment("hid-referral", "ung", "kari")], open_to("ung", "per"),
+         apart=True),
+    Case("that a referral was assessed", "FAM-24", "ung", [people.person("ung"), people.person("kari", "ung")],
+         lambda: [decisions.assessment("hid-referral", "ung")],
+         lambda: [*open_to("ung", "kari")(), *not_assessed()], apart=True),
+    Case("withheld from the young person", "FAM-05", "ung", [people.person("ung")],
+         lambda: [*things("hid", "open", "ung", code="NORN_UNGDOM", apart=True),
+                  decisions.assessment("hid-referral", "ung", "ung", "kari")], open_to("ung", "kari"), apart=True),
+    Case("beyond a power of attorney", "FAM-12", "kari", [people.person("fullmektig", "kari")], of_other_things,
+         lambda: [decisions.power("kari", "fullmektig", "letters", "appointments")], apart=True),
+    Case("a blocked visit", "FAM-33", "kari", [people.CLINICIAN, people.SECRETARY_CALLER, people.NAMED_CLINICIAN],
+         blocked, apart=True),
+    Case("one who is named in a block", "FAM-33", "ola", [people.NAMED_CLINICIAN], blocked_for_one, apart=True,
+         first=("per", "barn", "ung", "ola", "fullmektig"), treated=("ola",)),
     Case("a system with types", "SMART", "kari",
          [people.system("narrow", "system/Observation.rs system/Patient.rs system/Encounter.rs")],
          lambda: [one for one in things("hid", "open", "kari")
@@ -80,6 +136,9 @@ CASES = [
     Case("a system with a narrowed scope", "SMART", "kari",
          [people.system("laboratory", "system/Observation.cruds?category=laboratory")],
          lambda: [one for one in things("hid", "open", "kari") if one["id"] != "hid-lab"], writes=True),
+    Case("a visit blocked for systems too", "FAM-33", "kari",
+         [people.system("journal", "system/Observation.cruds system/Encounter.rs system/Communication.rs")],
+         blocked, apart=True, writes=True),
 ]  # fmt: skip
 
 
@@ -140,12 +199,12 @@ def said(answer: Said) -> tuple[Any, ...]:
 async def fill(varde: InProcess, case: Case, *, hidden: bool) -> None:
     """Put a world's things in, what is hidden in between the others, each at the same moment in both worlds."""
     await people.register(varde)
-    seen = things("open", "hid", case.focus)
+    seen = case.seen()
     secret = case.hidden()
     before = [one for one in secret if one["resourceType"] in {"Patient", "EpisodeOfCare"}]
     secret = [one for one in secret if one not in before]
     steps: list[tuple[bool, list[Resource]]] = [
-        (False, [*people.places(), *(people.patient(name) for name in case.first), people.episode("kari", WARD),
+        (False, [*people.places(), *(people.patient(name) for name in case.first), *(people.episode(name, WARD) for name in case.treated),
                  *case.common()]),
         (True, before),
         (False, seen[::2]),
