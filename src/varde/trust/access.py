@@ -25,7 +25,7 @@ from varde.trust.audit import AuditLog, Who
 from varde.trust.grounds import Ground
 from varde.trust.law.mandate import Bond, Facts, Mandate, mandate_of
 from varde.trust.law.table import PARENTS, Narrowing, Relation
-from varde.trust.mandates import Mandates
+from varde.trust.mandates import Bound, Mandates
 from varde.trust.persons import DNR, FNR, HPR, is_national_number, system_of
 from varde.trust.policy import ActorKind, Decision, StaffRole, entry, staff_types
 from varde.trust.scope import Actor, Scope, patient_types
@@ -185,12 +185,13 @@ class Access:
         return await self._mandate(person, person if patient_id == person_id else await self._known(patient_id))
 
     async def _mandate(self, person: Person, patient: Person) -> Mandate:
-        facts = await self._facts(person, patient)
+        facts = await self.facts(person, patient)
         return mandate_of(
             facts, patient.born, today(self.clock), asker_born=person.born, narrowing=self._narrowing
         )  # fmt: skip
 
-    async def _facts(self, person: Person, patient: Person) -> Facts:
+    async def facts(self, person: Person, patient: Person) -> Facts:
+        """What binds the one to the other now (trust/mandates.py). Raises Unavailable, LookupError."""
         own = person.id == patient.id
         if self._mandates is None:
             if not own:
@@ -220,7 +221,24 @@ class Access:
         if self._mandates is None:
             return []
         person = await self._known(person_id)
-        bound = await self._mandates.whom(person)
+        found = await self._bound(person, await self._mandates.whom(person))
+        allowed = [one for one in found if entry(await self._mandate(person, one)).allowed]
+        return sorted(allowed, key=lambda one: (one.born, one.name))
+
+    async def bound_to(self, patient: Person) -> list[Person]:
+        """Those who may be able to act for a patient: each is then asked about with `facts`."""
+        return [] if self._mandates is None else await self._bound(patient, await self._mandates.who(patient))
+
+    async def person_by_rid(self, rid: int) -> Person | None:
+        """The person whose Patient has this rid; None for none, and for one without a national identity number."""
+        async with self.store.database.connection() as connection:
+            found = await connection.fetchval("select id from resource where rid = $1 and not deleted", rid)
+        try:
+            return await self._known(found) if found is not None else None
+        except LookupError:
+            return None
+
+    async def _bound(self, person: Person, bound: Bound) -> list[Person]:
         found: dict[str, Person] = {}
         for number in bound.numbers:
             one = await self.person(number)
@@ -230,8 +248,7 @@ class Access:
             with suppress(LookupError):
                 found.setdefault(patient_id, await self._known(patient_id))
         found.pop(person.id, None)
-        allowed = [one for one in found.values() if entry(await self._mandate(person, one)).allowed]
-        return sorted(allowed, key=lambda one: (one.born, one.name))
+        return list(found.values())
 
     async def _known(self, patient_id: str) -> Person:
         """One who logged in, or for whom one did, as the record says now. Raises LookupError."""
