@@ -203,6 +203,28 @@ class Access:
         bonds = tuple(bond for bond in facts.bonds if bond.relation is not Relation.SELF)  # FAM-17
         return replace(facts, bonds=bonds, dead=facts.dead or person.dead or patient.dead)
 
+    async def between(self, person: Person, patient: Person) -> tuple[Facts, Mandate]:
+        """What one is to the other now and what the law makes of it: for what tells of it and for what people decide
+        for one another. Raises LookupError, Unavailable."""
+        return await self._facts(person, patient), await self._mandate(person, patient)
+
+    async def may_act_for(self, person: Person) -> list[Person]:
+        """Those for whom a person may be able to act: each is then asked about with `between`."""
+        return [] if self._mandates is None else await self._bound(person, await self._mandates.whom(person))
+
+    async def known(self, patient_id: str) -> Person:
+        """Who a Patient is. Raises LookupError."""
+        return await self._known(patient_id)
+
+    async def deciding(self, person: Person, patient: Person, service: str) -> Scope:
+        """The scope in which one writes down a decision about another's access, such as a parent's consent to youth
+        access, which the mandate itself would not reach. That it is theirs to make is judged by who asks."""
+        mandate = await self._mandate(person, patient)
+        actor = Actor(ActorKind.REPRESENTATIVE, person.id, person.name, role=_role(mandate))
+        ground, types = entry(mandate).ground, frozenset({"Consent"})
+        scope = Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient.id, types=types)
+        return scope.acting(service, types)
+
     async def for_session(self, person_id: str, patient_id: str) -> Scope:
         """The scope of a running session, decided anew at every request, by the clock (FAM-15).
 

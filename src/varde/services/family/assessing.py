@@ -20,6 +20,7 @@ from varde.services.family.telling import SERVICE
 from varde.trust import consents
 from varde.trust.access import Person, name_of
 from varde.trust.consents import KINDS, Kind, Paper, ReferralAssessment
+from varde.trust.law.table import Relation
 from varde.trust.law.things import Thing, thing_of
 from varde.trust.persons import HEALTH_MAJORITY, PARENTS_FULL_UNTIL, age
 from varde.trust.referrals import OPEN_STATUSES
@@ -66,6 +67,8 @@ class Conversation:
     """All assessments of it, the newest first."""
     version: int
     """Of the Consent; 0 when there is none."""
+    clinicians: Mapping[str, str]
+    """Names of who assessed, by reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,10 @@ async def conversation(platform: Platform, scope: Scope, referral_id: str) -> Co
     patient = await platform.access.known(resource["id"])
     referral = _referral(row, resource, None, day)
     history, version = await _history(platform, scope, consent_id(referral))
-    return Conversation(referral, patient, await _parents(platform, patient), history, version)
+    ids = sorted({made.by.removeprefix("Practitioner/") for made in history if made.by})
+    names = await platform.store.read_many(scope, "Practitioner", ids)
+    clinicians = {f"Practitioner/{one}": name_of(names[one].resource) for one in names}
+    return Conversation(referral, patient, await _parents(platform, patient), history, version, clinicians)
 
 
 async def _history(platform: Platform, scope: Scope, consent: str) -> tuple[Sequence[ReferralAssessment], int]:
@@ -161,13 +167,12 @@ async def _history(platform: Platform, scope: Scope, consent: str) -> tuple[Sequ
 
 async def _parents(platform: Platform, patient: Person) -> Sequence[Holder]:
     found = []
-    for number in (await platform.access.mandates.who(patient)).numbers:
-        person = await platform.access.person(number)
-        if person is None or person.dead:
+    for person in await platform.access.bound_to(patient):
+        if person.dead:
             continue
         between = await bonded(platform, person, patient)
         if between.parent:
-            at_home = any(relation.value == "parent-at-home" for relation in between.relations)
+            at_home = Relation.PARENT_AT_HOME in between.relations
             found.append(Holder(person, at_home, between.mandate.empty))
     return sorted(found, key=lambda one: (not one.at_home, one.person.name))
 

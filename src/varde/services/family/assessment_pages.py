@@ -69,7 +69,7 @@ def staff_routes(platform: Platform) -> Sequence[BaseRoute]:
     """`/arbeid/unge` and below."""
 
     def treats(request: Request) -> bool:
-        return request.state.session.role == StaffRole.CLINICIAN.value
+        return bool(request.state.session.role == StaffRole.CLINICIAN.value)
 
     @staff_page
     async def listing(request: Request) -> Response:
@@ -128,7 +128,7 @@ async def _page(platform: Platform, request: Request, form: Form, about: Convers
         note=form.one("notat"),
         nobody=NOBODY,
         version=about.version,
-        history=[await _past(platform, about, made) for made in about.history],
+        history=[_past(about, made) for made in about.history],
     )
 
 
@@ -138,23 +138,16 @@ def _as_chosen(newest: ReferralAssessment | None) -> frozenset[str]:
     return newest.opened_to or frozenset({NOBODY})
 
 
-async def _past(platform: Platform, about: Conversation, made: ReferralAssessment) -> Past:
+def _past(about: Conversation, made: ReferralAssessment) -> Past:
     names = {about.patient.id: about.patient.name} | {one.person.id: one.person.name for one in about.parents}
     return Past(
         made.at,
-        await _name_of(platform, made.by),
+        about.clinicians.get(made.by or "", ""),
         [names.get(one, "–") for one in sorted(made.opened_to)],
         made.consented,
         PAPERS[made.paper][0],
         made.reason,
     )
-
-
-async def _name_of(platform: Platform, by: str | None) -> str:
-    """The name of a Practitioner by reference; empty when it is not told."""
-    if by is None or not by.startswith("Practitioner/"):
-        return ""
-    return await platform.access.practitioner_name(by.removeprefix("Practitioner/"))
 
 
 async def _practitioner(platform: Platform, request: Request) -> str:

@@ -98,7 +98,7 @@ class Notice:
     to: str
     """Id of the Patient who is told."""
     name: str
-    """Of the other person."""
+    """Of the other person; empty where there is none."""
     at: datetime
     id: str = ""
 
@@ -106,7 +106,7 @@ class Notice:
 def to_fhir(notice: Notice) -> dict[str, Any]:
     """A notice as a Communication."""
     person = {"reference": f"Patient/{notice.to}"}
-    return {
+    made: dict[str, Any] = {
         "resourceType": "Communication",
         "id": notice.id or new_id(bucket_of(notice.to)),
         "meta": {"security": _HIDDEN},
@@ -115,8 +115,10 @@ def to_fhir(notice: Notice) -> dict[str, Any]:
         "subject": person,
         "recipient": [person],
         "sent": notice.at.isoformat(timespec="seconds"),
-        "payload": [{"contentString": notice.name}],
     }
+    if notice.name:
+        made["payload"] = [{"contentString": notice.name}]
+    return made
 
 
 def from_fhir(resource: Mapping[str, Any]) -> Notice:
@@ -124,7 +126,7 @@ def from_fhir(resource: Mapping[str, Any]) -> Notice:
     return Notice(
         Kind(resource["category"][0]["coding"][0]["code"]),
         str(resource["subject"]["reference"]).removeprefix("Patient/"),
-        str(resource["payload"][0]["contentString"]),
+        str(resource["payload"][0]["contentString"]) if "payload" in resource else "",
         datetime.fromisoformat(resource["sent"]),
         str(resource["id"]),
     )

@@ -50,7 +50,6 @@ FAULTS: Mapping[str, tuple[str, str]] = {
     "self": ("nummer", _("Dette er ditt eget nummer.")),
     "young": ("nummer", _("Den som får fullmakt, må være 18 år.")),
     "things": ("ting", _("Velg minst én del.")),
-    "acting": ("gjore", _("Velg om den andre bare kan se, eller også gjøre.")),
     "first": ("fra", _("Skriv en dato fra og med i dag.")),
     "last": ("til", _("Skriv en dato etter den første, eller la feltet stå tomt.")),
 }
@@ -225,15 +224,13 @@ def _wish(request: Request, form: Form) -> Wish | None:
         _refuse(request, form, "receiver")
     if not things:
         _refuse(request, form, "things")
-    if form.one("gjore") not in {"se", "gjore"}:
-        _refuse(request, form, "acting")
     if first is None:
         _refuse(request, form, "first")
     if last is None and form.one("til"):
         _refuse(request, form, "last")
     if form.faults or first is None:
         return None
-    return Wish(number, form.one("etternavn"), things, form.one("gjore") == "gjore", Dates(first, last))
+    return Wish(number, form.one("etternavn"), things, Dates(first, last))
 
 
 def _day(text: str) -> date | None:

@@ -34,7 +34,6 @@ class Wish:
     number: str
     surname: str
     things: frozenset[Thing]
-    acting: bool
     dates: Dates
 
 
@@ -82,7 +81,7 @@ async def give(platform: Platform, scope: Scope, giver: Person, wish: Wish) -> N
     now = platform.clock.now()
     consent = PowerOfAttorney(
         id=power_id(giver.id, receiver.id), patient=giver.id, at=now, by=f"Patient/{giver.id}", receiver=receiver.id,
-        things=frozenset(thing.value for thing in wish.things), acting=wish.acting,
+        things=frozenset(thing.value for thing in wish.things),
         starts=max(wish.dates.starts, now), ends=wish.dates.ends,
     )  # fmt: skip
     async with platform.store.transaction() as connection:
@@ -119,7 +118,8 @@ async def withdraw(platform: Platform, scope: Scope, person: Person, power: str)
         await platform.store.update(
             writing, "Consent", power, consents.to_fhir(ended), if_match=stored.version, connection=connection
         )
-        giver, receiver = (await platform.access.known(one) for one in (consent.patient, consent.receiver))
+        giver = await platform.access.known(consent.patient)
+        receiver = await platform.access.known(consent.receiver)
         await telling.tell(
             platform,
             connection,

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
 from varde.clock import today
 from varde.trust.access import Person
-from varde.trust.law.mandate import Facts, Mandate, mandate_of
+from varde.trust.law.mandate import Facts, Mandate
 from varde.trust.law.table import PARENTS, Relation
-from varde.trust.mandates import Bound
 from varde.trust.persons import HEALTH_MAJORITY, YOUTH_LOGIN, age
 
 if TYPE_CHECKING:
@@ -50,38 +48,17 @@ class Bonded:
 
 async def bonded(platform: Platform, asker: Person, patient: Person) -> Bonded:
     """What `asker` may of `patient`'s, by the clock now. Raises Unavailable."""
-    facts = await platform.access.mandates.facts(asker, patient)
-    day = today(platform.clock)
-    mandate = mandate_of(facts, patient.born, day, asker_born=asker.born)
-    return Bonded(asker, patient, facts, mandate, age(patient.born, day))
+    facts, mandate = await platform.access.between(asker, patient)
+    return Bonded(asker, patient, facts, mandate, age(patient.born, today(platform.clock)))
 
 
 async def acts_for(platform: Platform, person: Person) -> Sequence[Bonded]:
     """Those for whom `person` may do anything now, the eldest first (FAM-02, FAM-12, FAM-13). Raises Unavailable."""
-    others = await _persons(platform, await platform.access.mandates.whom(person), person)
-    found = [await bonded(platform, person, other) for other in others]
-    return [one for one in found if one.relations and not one.mandate.empty]
+    found = [await bonded(platform, person, other) for other in await platform.access.may_act_for(person)]
+    return sorted((one for one in found if not one.mandate.empty), key=lambda one: (one.patient.born, one.patient.name))
 
 
 async def act_for(platform: Platform, person: Person) -> Sequence[Bonded]:
-    """Those who may do anything for `person` now. Raises Unavailable."""
-    others = await _persons(platform, await platform.access.mandates.who(person), person)
-    found = [await bonded(platform, other, person) for other in others]
-    return [one for one in found if one.relations and not one.mandate.empty]
-
-
-async def _persons(platform: Platform, bound: Bound, but: Person) -> Sequence[Person]:
-    """Those who have a record here, each once."""
-    found: dict[str, Person] = {}
-    for number in bound.numbers:
-        one = await platform.access.person(number)
-        if one is not None:
-            found[one.id] = one
-    for patient in bound.patients:
-        if patient not in found:
-            try:
-                found[patient] = await platform.access.known(patient)
-            except LookupError:
-                continue
-    found.pop(but.id, None)
-    return sorted(found.values(), key=lambda one: (one.born or date.max, one.name))
+    """Those who may do anything for `person` now, the eldest first. Raises Unavailable."""
+    found = [await bonded(platform, other, person) for other in await platform.access.bound_to(person)]
+    return sorted((one for one in found if not one.mandate.empty), key=lambda one: (one.asker.born, one.asker.name))

@@ -84,9 +84,5 @@ async def _before(platform: Platform, connection: object, child: Person) -> Yout
 
 
 async def _other_parents(platform: Platform, parent: Person, child: Person) -> Sequence[Person]:
-    found = []
-    for number in (await platform.access.mandates.who(child)).numbers:
-        one = await platform.access.person(number)
-        if one is not None and one.id != parent.id and (await bonded(platform, one, child)).parent:
-            found.append(one)
-    return found
+    found = [one for one in await platform.access.bound_to(child) if one.id != parent.id]
+    return [one for one in found if (await bonded(platform, one, child)).parent]
