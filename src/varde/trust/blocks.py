@@ -1,5 +1,5 @@
-"""Blocks and reservations by the patient (FAM-32, FAM-33, FAM-36; pbrl § 5-3): the Consents that hold them, kept as small
-tables in the store's own transaction, and the SQL that hides. What single blocks take in is `hidden.py`'s.
+"""Blocks and reservations by the patient (FAM-32, FAM-33, FAM-36; pbrl § 5-3): the Consents that hold them, kept as
+small tables in the store's own transaction, and the SQL that hides. What single blocks take in is `hidden.py`'s.
 
 Staff are bound, and every system outside the house: nobody works there whom the patient could have let in. The patient
 and those who act for them see what is blocked, and so do the house's own jobs, which show it to nobody else.

@@ -23,8 +23,8 @@ _STANDS_ON = ("basedOn", "episodeOfCare", "request", "appointment", "reasonRefer
 _PARTS = ("result", "hasMember", "imagingStudy", "media")
 """Elements by which a thing names its parts: a report's results."""
 _FROM = (
-    "serviceProvider", "managingOrganization", "custodian", "author", "performer", "sender", "requester", "organization",
-    "owner", "source", "recorder", "asserter", "participant", "supportingInformation", "location", "informationSource",
+    "serviceProvider", "managingOrganization", "custodian", "author", "performer", "sender", "requester",
+    "organization", "owner", "source", "recorder", "asserter", "participant", "supportingInformation", "location",
 )  # fmt: skip
 """Elements that say whose work a thing is. Not whom it was sent to."""
 _UNITS = ("Organization", "PractitionerRole", "Practitioner", "HealthcareService", "Location")
