@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from varde import edges, indexing, subscribing
+from varde import edges, families, indexing, subscribing
 from varde.clock import Clock, clock_of
 from varde.db import Database
 from varde.edges import subscribers
 from varde.edges.subscribers.delivery import checks as subscription_checks
 from varde.embedded import database_url
-from varde.families import RegisteredFamilies
 from varde.fhir.model import Projection
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
@@ -30,6 +29,7 @@ from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
 from varde.trust.log.shielded import Shielded
+from varde.trust.granted import Granted
 from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
@@ -158,6 +158,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
         Blocks(),
         Hidden(),
         Shielded(),
+        Granted(),
         Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
@@ -165,7 +166,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     store = Store(database, clock, projections)
     log = AuditLog(database, clock)
     registers = edges.registers(settings, database, clock)
-    access = Access(store, clock, log, RegisteredFamilies(registers))
+    access = Access(store, clock, log, families.mandates(settings, database, clock, registers))
     limits = Limits(
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )

@@ -99,7 +99,8 @@ class Scope:
 
     def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         """SQL condition on rows that may be read: by the actor, and by the token's scopes."""
-        own = self._own(alias, resource_type, parameters)
+        kept = len(parameters.values)
+        own = parameters.named(self._own(alias, resource_type, parameters), kept)
         if own == "false":
             return own
         parts = [own, self._granted(alias, resource_type, parameters), self._free(alias, resource_type, parameters)]
