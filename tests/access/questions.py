@@ -357,9 +357,14 @@ class Questions:
     def _content(self, place: str) -> dict[str, Any]:
         """What somebody would write at a place."""
         kind, identifier = place.split("/")
-        same = self.resources.get(place) or next(iter(self.pool.by_type.get(kind, ())), {"resourceType": kind})
+        same = self.resources.get(place) or self._sample(kind)
         made = {name: value for name, value in same.items() if name != "meta"} | {"id": identifier}
         return made | ({"status": "nonsense"} if self.random.random() < 0.1 else {})
+
+    def _sample(self, kind: str) -> Resource:
+        """One that is seen: what is new stands on nothing hidden, or would be taken in with it."""
+        seen = [one for one in self.pool.by_type.get(kind, ()) if f"{kind}/{one['id']}" in self.seen]
+        return seen[0] if seen else {"resourceType": kind}
 
     def _fresh(self, kind: str) -> dict[str, Any]:
         return {name: value for name, value in self._content(f"{kind}/x").items() if name != "id"}

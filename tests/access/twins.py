@@ -70,8 +70,8 @@ def of_another() -> list[Resource]:
 
 
 def not_assessed() -> list[Resource]:
-    """Things of a referral that nobody has assessed (FAM-19)."""
-    return things("hid", "open", "ung", apart=True)
+    """Things of a referral that nobody has assessed (FAM-19); vaccines are shown to parents all the same (table A)."""
+    return [one for one in things("hid", "open", "ung", apart=True) if one["resourceType"] != "Immunization"]
 
 
 def open_to(*who: str) -> Callable[[], list[Resource]]:
@@ -83,7 +83,7 @@ def of_other_things() -> list[Resource]:
     """What a power of attorney for letters and appointments does not take in (FAM-12)."""
     return [
         one for one in things("hid", "open", "kari", apart=True)
-        if thing_of(one["resourceType"], one) not in {Thing.LETTERS, Thing.APPOINTMENTS, Thing.CONTACT}
+        if thing_of(one["resourceType"], one) not in {Thing.LETTERS, Thing.APPOINTMENTS}
     ]  # fmt: skip
 
 

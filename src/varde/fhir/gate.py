@@ -133,6 +133,10 @@ class LoggingGate(Gate, Protocol):
         """Whether `admits` may ever say no."""
         ...
 
+    def takes_every(self, resource_type: str) -> bool:
+        """Whether no new resource of the type is refused, so that it may be written together with others."""
+        ...
+
     def log_key(self) -> Hashable:
         """Alike for gates whose `log_found` writes the same of who asks."""
         ...
