@@ -1,4 +1,5 @@
-"""The law as a table: every cell of cells.txt against what the code decides, as one test, and laws over all cells."""
+"""The law as a table: every cell of trust/law/cells.txt against what the code decides, as one test, and what holds of
+all cells."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.trust.law.cells import CODES, cells
 from varde.trust.grounds import GROUNDS
+from varde.trust.law.cells import CODES, cells
 from varde.trust.law.table import LAW, REPRESENTATIVES, Assessment, Band, Narrowing, Reach, Relation, Situation, look_up
 from varde.trust.law.things import Thing
 from varde.trust.policy import REASONS

@@ -1,8 +1,10 @@
-"""The expected answers of the law, as cells.txt has them."""
+"""The expected answers of the law, as cells.txt has them: what the table is tested against and the page printed from.
+Nothing is decided by them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,17 +37,48 @@ class Cell:
     unseen: str
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the file."""
+
+    heading: str
+    number: int
+    rules: str
+    relations: Sequence[str]
+    bands: Sequence[str]
+    recorded: str
+    seen: str
+    unseen: str
+    answers: Sequence[str]
+
+    def cells(self) -> Iterator[Cell]:
+        """Its cells: every relation, age and thing that it names."""
+        for relation in self.relations:
+            for band in self.bands:
+                for thing, answer in zip(COLUMNS, self.answers, strict=True):
+                    situation = Situation(Band(band), Relation(relation), thing, **_recorded(self.recorded.split()))
+                    yield Cell(
+                        self.number, frozenset(self.rules.split()), situation, REACH[answer], self.seen, self.unseen
+                    )
+
+
+def lines() -> Iterator[Line]:
+    """Every line of the file, with the heading it stands under."""
+    heading = ""
+    for number, text in enumerate(FILE.read_text(encoding="utf-8").splitlines(), start=1):
+        if text.startswith("#"):
+            heading = text.removeprefix("#").strip()
+        elif text:
+            rules, relations, bands, recorded, seen, unseen, answers = (part.strip() for part in text.split("|"))
+            yield Line(
+                heading, number, rules, relations.split(","), bands.split(","), recorded, seen, unseen, answers.split()
+            )
+
+
 def cells() -> Iterator[Cell]:
     """Every cell of the file."""
-    for number, text in enumerate(FILE.read_text(encoding="utf-8").splitlines(), start=1):
-        if not text or text.startswith("#"):
-            continue
-        rules, relations, bands, recorded, seen, unseen, answers = (part.strip() for part in text.split("|"))
-        for relation in relations.split(","):
-            for band in bands.split(","):
-                for thing, answer in zip(COLUMNS, answers.split(), strict=True):
-                    situation = Situation(Band(band), Relation(relation), thing, **_recorded(recorded.split()))
-                    yield Cell(number, frozenset(rules.split()), situation, REACH[answer], seen, unseen)
+    for line in lines():
+        yield from line.cells()
 
 
 def _recorded(words: list[str]) -> dict[str, Any]:
