@@ -206,7 +206,7 @@ class Access:
     async def between(self, person: Person, patient: Person) -> tuple[Facts, Mandate]:
         """What one is to the other now and what the law makes of it: for what tells of it and for what people decide
         for one another. Raises LookupError, Unavailable."""
-        return await self._facts(person, patient), await self._mandate(person, patient)
+        return await self.facts(person, patient), await self._mandate(person, patient)
 
     async def may_act_for(self, person: Person) -> list[Person]:
         """Those for whom a person may be able to act: each is then asked about with `between`."""

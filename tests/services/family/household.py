@@ -143,7 +143,7 @@ class Household:
     async def told(self, name: str) -> int:
         """How many SMS and e-mails have come to a person."""
         contact = (await self.platform.registers.contacts([self.people[name].number]))[self.people[name].number]
-        return sum(one.notification["to"] in {contact.mobile, contact.email} for one in await self.notify.arrived())
+        return sum(one.notification.to in {contact.mobile, contact.email} for one in await self.notify.arrived())
 
 
 def _ward() -> list[dict[str, Any]]:
