@@ -154,7 +154,9 @@ class Questions:
         own = [one for one in self.hidden if kind is None or one.startswith(f"{kind}/")]
         others = [one for one in self.seen if kind is None or one.startswith(f"{kind}/")]
         draw = self.random.random()
-        chosen = own if draw < 0.6 and own else others if draw < 0.8 and others else [f"{kind or 'Observation'}/{_NEVER}"]
+        chosen = (
+            own if draw < 0.6 and own else others if draw < 0.8 and others else [f"{kind or 'Observation'}/{_NEVER}"]
+        )
         return self.random.choice(chosen)
 
     def _value(self, kind: str, parameter: SearchParameter) -> str:
@@ -184,7 +186,9 @@ class Questions:
         if form == "uri":
             return self._pick({"http://q/form", "http://q", "http://vs/none"})
         if form == "composite":
-            return f"{self._pick(pool.tokens.get(kind))}${draw.choice(_PREFIXES)}{self._pick(pool.numbers.get(kind), '5')}"
+            return (
+                f"{self._pick(pool.tokens.get(kind))}${draw.choice(_PREFIXES)}{self._pick(pool.numbers.get(kind), '5')}"
+            )
         if parameter.code in {"_text", "_content"}:
             return draw.choice(("hemmelighet", "hemmel", "åpenhet", "prøve", "samtale", "brev"))
         if parameter.code == "_list":
@@ -269,7 +273,9 @@ class Questions:
             if kind is not None:
                 keys += [c for c, p in search_parameters(kind).items()
                          if p.kind not in {"composite", "special"} and c != "age"]  # fmt: skip
-            found.append(("_sort", ",".join(draw.choice(("", "-")) + draw.choice(keys) for _ in range(draw.choice((1, 2))))))
+            found.append(
+                ("_sort", ",".join(draw.choice(("", "-")) + draw.choice(keys) for _ in range(draw.choice((1, 2)))))
+            )
         if draw.random() < 0.3:
             for _ in range(draw.choice((1, 2))):
                 found.append(self._include(kind or self._type()))
@@ -332,7 +338,7 @@ class Questions:
     def compartment(self) -> Asked:
         """Of a compartment."""
         whose = self.random.choice((f"Patient/{self.focus}", f"Patient/{self.focus}", self._ids("Patient"),
-                                    self._ids("Encounter"), "Patient/ola", f"Practitioner/p8100001"))  # fmt: skip
+                                    self._ids("Encounter"), "Patient/ola", "Practitioner/p8100001"))  # fmt: skip
         kind = self.random.choice(("*", self._type(), self._type()))
         if kind != "*" and whose.startswith("Patient/") and not compartment_parameters(kind):
             kind = "*"
@@ -348,10 +354,12 @@ class Questions:
         target = self.random.choice((
             place, place, f"{place}/_history", f"{place}/_history/{version}", f"{kind}/_history",
             f"{kind}/_history?_count=2", f"{kind}/_history?_since=2026-11-24T07:23:00Z", "_history?_count=3",
-            f"_history?_at=2026-11-24T07:24:00Z&_count=50", f"{place}?_summary=true", f"{place}?_elements=status",
+            "_history?_at=2026-11-24T07:24:00Z&_count=50", f"{place}?_summary=true", f"{place}?_elements=status",
             f"{kind}/_history?_list={self._ids('List').split('/')[1]}", f"{place}/_history?_count=1",
         ))  # fmt: skip
-        headers = self.random.choice(({}, {}, {"if-none-match": 'W/"1"'}, {"if-modified-since": "Tue, 24 Nov 2026 08:00:00 GMT"}))
+        headers = self.random.choice(
+            ({}, {}, {"if-none-match": 'W/"1"'}, {"if-modified-since": "Tue, 24 Nov 2026 08:00:00 GMT"})
+        )
         return Asked(self.random.choice(("GET", "GET", "GET", "HEAD")), f"/fhir/{target}", headers=headers, sort="read")
 
     def _content(self, place: str) -> dict[str, Any]:
@@ -386,7 +394,9 @@ class Questions:
         method = self.random.choice(("PUT", "PUT", "DELETE", "PATCH", "PATCH", "POST", "META"))
         acting = not self.writes
         if method == "PUT":
-            return Asked("PUT", f"/fhir/{place}", self._content(place), headers=self._match(), acting=acting, sort="put")
+            return Asked(
+                "PUT", f"/fhir/{place}", self._content(place), headers=self._match(), acting=acting, sort="put"
+            )
         if method == "DELETE":
             return Asked("DELETE", f"/fhir/{place}", headers=self._match(), acting=acting, sort="delete")
         if method == "META":
@@ -444,7 +454,10 @@ class Questions:
     def transaction(self) -> Asked:
         """Writes that point at something hidden, by id and by condition."""
         kind = self._type()
-        place, other = self._hidden_or_never(), f"Patient?identifier={self._pick(self.secret.identifiers.get('Patient'), 'urn:p|1')}"
+        place, other = (
+            self._hidden_or_never(),
+            f"Patient?identifier={self._pick(self.secret.identifiers.get('Patient'), 'urn:p|1')}",
+        )
         fresh = self._fresh("Observation" if "Observation" in self.pool.by_type else kind)
         entry: dict[str, Any] = self.random.choice((
             {"request": {"method": "DELETE", "url": place}},
@@ -473,7 +486,7 @@ class Questions:
             f"Patient/{patient}/$summary", f"{place}/$meta", f"{kind}/$meta", "$meta",
             f"Patient/$summary?identifier={self._pick(self.secret.identifiers.get('Patient'), 'urn:p|1')}",
             f"{place}/$validate", "Subscription/$status", "Subscription/hid-subscription/$status",
-            "Subscription/hid-subscription/$events", f"Group/hid-group/$export",
+            "Subscription/hid-subscription/$events", "Group/hid-group/$export",
         ))  # fmt: skip
         headers = {"prefer": "respond-async"} if target.endswith("$export") else {}
         return Asked("GET", f"/fhir/{target}", headers=headers, sort=target.rpartition("$")[2].partition("?")[0])
@@ -486,7 +499,7 @@ class Questions:
             f'{{ {one}(id: "{identifier}") {{ id }} }}',
             f"{{ {kind}List(_count: 50) {{ id meta {{ versionId lastUpdated }} }} }}",
             f'{{ {kind}List(_id: "{self._ids(kind).split("/")[1]}") {{ id }} }}',
-            f'{{ ObservationList(_count: 50) {{ id hasMember {{ reference resource {{ ... on Observation {{ id status }} }} }} }} }}',
+            '{ ObservationList(_count: 50) { id hasMember { reference resource { ... on Observation { id status } } } } }',
             f'{{ Patient(id: "{self.focus}") {{ id ObservationList(_reference: subject) {{ id status }} }} }}',
             f'{{ {kind}Connection(_count: 2) {{ count pagesize edges {{ resource {{ id }} }} }} }}',
         ))  # fmt: skip
@@ -495,7 +508,9 @@ class Questions:
     def match(self) -> Asked:
         """Who somebody may be."""
         people = [one for one in self.resources.values() if one["resourceType"] == "Patient"]
-        one = dict(self.random.choice(people)) if people else {"resourceType": "Patient", "name": [{"family": "Person"}]}
+        one = (
+            dict(self.random.choice(people)) if people else {"resourceType": "Patient", "name": [{"family": "Person"}]}
+        )
         for name in ("id", "meta", "generalPractitioner", *(["identifier"] if self.random.random() < 0.5 else [])):
             one.pop(name, None)
         body = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": one},

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.access import people
+from tests.access.mutants import MUTANTS, Mutant
 from tests.access.questions import Asked, Questions
-from tests.access.twins import CASES, Case, Twins, twins
+from tests.access.twins import CASES, Case, twins
 from tests.access.varde_in_process import Caller
 from varde.embedded import EmbeddedPostgres
 
@@ -51,3 +52,27 @@ async def test_the_world_with_it_says_what_the_world_without_it_says(
                 assert ours[0] < 500, told(asked, caller, ours, theirs)
                 statuses[ours[0]] += 1
             print(case.name, caller.name, dict(statuses))
+
+
+TRIES = 1500
+"""Questions of the kinds in question after which a mutant that nothing found would have lived."""
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
+async def test_a_scope_that_is_broken_on_purpose_is_caught(
+    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
+) -> None:
+    case = next(one for one in CASES if one.name == mutant.case)
+    async with twins(postgres, case, tmp_path, monkeypatch) as both:
+        mutant.breaks(monkeypatch)
+        drawn = [questions(case, caller, SEED) for caller in case.callers]
+        for _ in range(TRIES):
+            for caller, some in zip(case.callers, drawn, strict=True):
+                asked = some.draw()
+                while mutant.sorts and asked.sort not in mutant.sorts:
+                    asked = some.draw()
+                ours, theirs = await both.both(caller, asked)
+                if ours != theirs:
+                    print(f"caught after {both.asked}: {asked.curl(caller.name)}")
+                    return
+    raise AssertionError(f"nothing was noticed in {both.asked} questions: {mutant.name}")

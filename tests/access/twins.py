@@ -120,6 +120,8 @@ CASES = [
     Case("that a referral was assessed", "FAM-24", "ung", [people.person("ung"), people.person("kari", "ung")],
          lambda: [decisions.assessment("hid-referral", "ung")],
          lambda: [*open_to("ung", "kari")(), *not_assessed()], apart=True),
+    Case("that a referral was assessed, later on", "FAM-24", "seksten", [people.person("seksten")],
+         lambda: [decisions.assessment("open-referral", "seksten")], first=("kari", "per", "seksten", "ola")),
     Case("withheld from the young person", "FAM-05", "ung", [people.person("ung")],
          lambda: [*things("hid", "open", "ung", code="NORN_UNGDOM", apart=True),
                   decisions.assessment("hid-referral", "ung", "ung", "kari")], open_to("ung", "kari"), apart=True),

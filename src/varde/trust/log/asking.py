@@ -119,8 +119,9 @@ def _date(value: str, columns: Columns, seen: frozenset[str], parameters: Parame
         low, high = date_range(value.removeprefix(prefix) if value[:2] in _DATES else value)
     except ValueError:
         raise BadRequest.of("no date", "date") from None
-    kept = len(parameters.values)
-    return parameters.named(_DATES[prefix].format(a="a.at", low=parameters.add(low), high=parameters.add(high)), kept)
+    test = _DATES[prefix]
+    used = {name: parameters.add(at) for name, at in (("low", low), ("high", high)) if f"{{{name}}}" in test}
+    return test.format(a="a.at", **used)
 
 
 def _agent(value: str, columns: Columns, seen: frozenset[str], parameters: Parameters) -> str:
