@@ -130,6 +130,8 @@ def word(answer: Said) -> str:
         return "login" if "/login?" in to or to.endswith("/login") else "go"
     if status in {401, 403, 404, 410}:
         return str(status)
+    if status == 200 and "<title>Du handler ikke lenger" in answer.text:
+        return "ended"
     return "ok" if status < 300 else "bad" if status < 500 else "away" if status in {502, 503} else str(status)
 
 
@@ -192,7 +194,8 @@ HEAD = """# Every route for every kind of actor
 Held by tests/access/test_routes.py, which calls each cell. Written by `VARDE_WRITE_ROUTES=1 pytest
 tests/access/test_routes.py`, and read by a person before it is committed.
 
-ok: answered. go: sent on. login: sent to log in. 401, 403, 404, 410: as HTTP has them. bad: not understood, or not as it
+ok: answered. go: sent on. login: sent to log in. ended: told that one
+no longer acts for another, and shown nothing. 401, 403, 404, 410: as HTTP has them. bad: not understood, or not as it
 is now (400, 405, 412, 422…). away: an outside part that does not run in this test. Where the path names a thing:
 own/another's. `parent` acts for a child of 10, `parent without` for one who has turned 16, `young` is 14 and has one
 referral open, `proxy` has a power of attorney for letters and appointments, `expired` presents a session and a token that

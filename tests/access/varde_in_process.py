@@ -22,6 +22,7 @@ from varde.clock import MovableClock
 from varde.observe import Requests
 from varde.settings import Settings
 from varde.trust.scope import Scope
+from varde.trust.sessions import focus_mark
 from varde.trust.tokens import DemoTokens
 
 BASE = "http://127.0.0.1:8000"
@@ -90,7 +91,15 @@ class Caller:
 
     @property
     def csrf(self) -> str:
-        """The token of the session's forms."""
+        """The token of the session's forms: it tells in whose name the form was opened, too."""
+        if self.session is None:
+            return "none"
+        whose = self.session["person"], self.session.get("patient"), self.session.get("unit")
+        return f"{self.kept_csrf}.{focus_mark(*whose)}"
+
+    @property
+    def kept_csrf(self) -> str:
+        """What the session keeps of it."""
         return f"csrf-of-{self.name}"
 
 
@@ -167,7 +176,7 @@ class InProcess:
         assert caller.session is not None
         values = {
             "display_name": "Den som spør", **caller.session,
-            "digest": sha256(caller.secret.encode()).digest(), "csrf": caller.csrf,
+            "digest": sha256(caller.secret.encode()).digest(), "csrf": caller.kept_csrf,
         }  # fmt: skip
         async with self.house.platform.database.transaction() as connection:
             await connection.execute("delete from trust_session where digest = $1", values["digest"])
