@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
-from tests.access import decisions, people
+from tests.access import people
+from tests.access.conftest import FAR_WARD, OTHER
 from tests.access.people import WARD
 from tests.access.routes import APPLICATIONS, Address, addresses, body_of, target
-from tests.access.things import letter, things
-from tests.access.varde_in_process import NOBODY, START, Caller, InProcess, Said, in_process
-from tests.databases import fresh_database
-from varde.embedded import EmbeddedPostgres
+from tests.access.things import things
+from tests.access.varde_in_process import NOBODY, Caller, InProcess, Said
 
 TABLE = Path(__file__).parent / "routes.md"
 
@@ -55,33 +52,10 @@ KINDS = [
     Kind("expired", replace(people.person("kari"), name="column-expired"), "kari"),
     Kind("forged", replace(people.person("kari"), name="column-forged"), "kari", forged=True),
 ]
-OTHER = "skjult"
 NEVER = "never"
-FAR_WARD = "ward-c"
-"""Where nobody of the columns works."""
 _SEE_ALL = {"system", "app"}
 """Columns to which no patient is another's."""
 _RESTORED = ("kari", OTHER)
-
-
-async def _fill(varde: InProcess) -> None:
-    await people.register(varde)
-    everybody = list(people.BORN)
-    await varde.write(*people.places(), *(people.patient(name) for name in everybody), people.episode("kari", WARD),
-                      people.episode(OTHER, FAR_WARD))  # fmt: skip
-    await varde.write(
-        *(one for name in ("kari", "barn", "ung", "seksten") for one in things(name, name, name, apart=True)),
-        *things(OTHER, OTHER, OTHER, unit=FAR_WARD, apart=True),
-        decisions.youth_access("ung", "kari"), decisions.assessment("ung-referral", "ung", "ung"),
-        decisions.power("kari", "fullmektig", "letters", "appointments"),
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-async def varde(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InProcess]:
-    async with fresh_database(postgres) as url, in_process(url, tmp_path_factory.mktemp("routes")) as made:
-        await _fill(made)
-        yield made
 
 
 async def ask(varde: InProcess, kind: Kind, address: Address, whose: str) -> Said:
@@ -166,7 +140,11 @@ async def _rows(varde: InProcess) -> tuple[dict[str, list[str]], list[str]]:
         by = dict(zip((kind.name for kind in KINDS), cells, strict=True))
         if by["expired"] != by["nobody"] and not address.path.startswith("/auth/"):  # where apps prove themselves
             wrong.append(f"{address.line}: what is over opens {by['expired']}, nobody {by['nobody']}")
-        if address.method == "POST" and not address.path.startswith(("/fhir", "/demo", "/auth")) and "ok" in by["forged"]:
+        if (
+            address.method == "POST"
+            and not address.path.startswith(("/fhir", "/demo", "/auth"))
+            and "ok" in by["forged"]
+        ):
             wrong.append(f"{address.line}: a forged form is answered {by['forged']}")
         found[address.line] = cells
     return found, wrong
@@ -238,6 +216,3 @@ async def test_no_address_of_the_application_is_forgotten(varde: InProcess) -> N
                  if callable(value) and callable(getattr(type(value), "__call__", None))
                  and type(value).__module__.startswith(("varde", "starlette"))}  # fmt: skip
     assert callables <= APPLICATIONS, callables - APPLICATIONS
-
-
-__all__ = ["START", "letter"]
