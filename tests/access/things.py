@@ -55,7 +55,7 @@ def things(
     day = datetime(2026, 11, _DAYS.get(p, 5), 10, 0, tzinfo=UTC)
     later = datetime(2026, 12, _DAYS.get(p, 5), 8, 30, tzinfo=UTC)
     on, at = day.date().isoformat(), day.isoformat()
-    word = {"open": "åpenhet", "hid": "hemmelighet"}.get(p, p)
+    word = {"open": "åpenhet", "hid": "hemmelighet", "kept": "forbehold"}.get(p, p)
     mine, doctor, ward = _to("Patient", whose), _to("Practitioner", f"p{DOCTOR}"), _to("Organization", unit)
     lab, value = LAB_CODES.get(p, "2345-7"), 5.0 if p == "hid" else 4.0
     base: list[Resource] = [
