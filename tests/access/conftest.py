@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests import markers
 from tests.access import decisions, people
 from tests.access.people import WARD
 from tests.access.things import things
@@ -22,6 +23,7 @@ FAR_WARD = "ward-c"
 async def fill(varde: InProcess) -> None:
     """Everybody, with one thing of nearly every kind each, under ids that begin with their names."""
     await people.register(varde)
+    await varde.write(*markers.record())
     await varde.write(*people.places(), *(people.patient(name) for name in people.BORN), people.episode("kari", WARD),
                       people.episode(OTHER, FAR_WARD))  # fmt: skip
     await varde.write(

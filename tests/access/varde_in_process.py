@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from tests import markers
 from varde import asgi
 from varde.app import House, build
 from varde.asgi import Varde
@@ -197,7 +198,10 @@ class InProcess:
         raw = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
         if body is not None:
             sent["content-type"] = kind
-        return await self.call(method, target, headers={**sent, **(headers or {})}, body=raw)
+        answer = await self.call(method, target, headers={**sent, **(headers or {})}, body=raw)
+        if caller.token is None or caller.token.get("kind") != "system":
+            markers.look(answer.text, f"{method} {target} as {caller.name}")
+        return answer
 
     def system(self) -> Scope:
         """The house's own scope: all may be read and written."""
