@@ -14,6 +14,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.markers import BrowserWatch
 from varde.web.build import node_modules
 
 PHONE = {"width": 360, "height": 740}
@@ -39,7 +40,9 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=ARGUMENTS
         )
+        watch = BrowserWatch(browser)
         yield browser
+        await watch.end()
         await browser.close()
 
 

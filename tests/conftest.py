@@ -14,6 +14,7 @@ import hypothesis
 import pytest
 
 from tests.databases import fresh_database
+from tests import markers
 from tests.demo_server import DemoServer, running
 from varde.clock import SetClock
 from varde.db import Database, ensure_database, migrate
@@ -67,8 +68,18 @@ def clock() -> SetClock:
     return SetClock(datetime(2026, 11, 24, 9, 0, tzinfo=UTC))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def swept() -> Iterator[None]:
+    """Every answer of the run is looked through for the marker of a patient whom nobody may see: tests/markers.py."""
+    with markers.swept_answers():
+        yield
+
+
 @pytest.fixture(scope="session")
 def demo() -> Iterator[DemoServer]:
-    """One running demo for the whole test run: see tests/demo_server.py for what it offers and asks."""
+    """One running demo for the whole test run: see tests/demo_server.py for what it offers and asks. In it is a patient
+    whose marker must turn up nowhere; what the demo leaves behind is looked through at its end."""
     with running() as server:
+        markers.plant(server.fhir, server.headers("--system", "markers", "--scopes", "system/*.cruds"))
         yield server
+        assert markers.sweep_folder(server.data), "the demo left nothing to look through"

@@ -7,6 +7,7 @@ read, search, counts, sort, chains, `_has`, `_include`, history, export.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,9 @@ class Interaction(StrEnum):
 _WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.PATCH, Interaction.DELETE})
 
 
+_PLACEHOLDER = re.compile(r"\$(\d+)")
+
+
 class Parameters:
     """Values of one SQL statement. `add` gives the placeholder to write into the text."""
 
@@ -45,6 +49,21 @@ class Parameters:
         """Keep `value` and return its placeholder, "$1" and on."""
         self.values.append(value)
         return f"${len(self.values)}"
+
+    def forget(self, kept: int) -> None:
+        """Take back all but the first `kept` values: of text that is not sent after all. PostgreSQL knows no type of a
+        value that the statement does not name."""
+        del self.values[kept:]
+
+    def named(self, text: str, kept: int) -> str:
+        """`text` with placeholders for those of the values after the first `kept` that it names; the others are taken
+        back. For text of which parts turned out to say nothing."""
+        used = sorted({number for found in _PLACEHOLDER.findall(text) if (number := int(found)) > kept})
+        if len(used) == len(self.values) - kept:
+            return text
+        places = {number: place for place, number in enumerate(used, start=kept + 1)}
+        self.values[kept:] = [self.values[number - 1] for number in used]
+        return _PLACEHOLDER.sub(lambda found: f"${places.get(int(found[1]), int(found[1]))}", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,10 @@ class LoggingGate(Gate, Protocol):
     @property
     def judges_content(self) -> bool:
         """Whether `admits` may ever say no."""
+        ...
+
+    def takes_every(self, resource_type: str) -> bool:
+        """Whether no new resource of the type is refused, so that it may be written together with others."""
         ...
 
     def log_key(self) -> Hashable:

@@ -99,7 +99,8 @@ class Scope:
 
     def predicate(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         """SQL condition on rows that may be read: by the actor, and by the token's scopes."""
-        own = self._own(alias, resource_type, parameters)
+        kept = len(parameters.values)
+        own = parameters.named(self._own(alias, resource_type, parameters), kept)
         if own == "false":
             return own
         parts = [own, self._granted(alias, resource_type, parameters), self._free(alias, resource_type, parameters)]
@@ -135,13 +136,18 @@ class Scope:
         return f"(({directory} and {alias}.patient is null) or ({clinical}))"
 
     def write_predicate(self, alias: str, resource_type: str, parameters: Parameters) -> str:
-        """SQL condition on rows that may be changed, and on new rows. What may not be seen may not be changed, and
-        nobody but a system moves a resource from one patient to another."""
+        """SQL condition on rows that may be changed, and on new rows. What may not be seen may not be changed (a system
+        may write types that it does not read), and nobody but a system moves a resource from one patient to another."""
         if self.write_types is not None and not self.write_types:
             return "false"
+        kept = len(parameters.values)
+        return parameters.named(self._written(alias, resource_type, parameters), kept)
+
+    def _written(self, alias: str, resource_type: str, parameters: Parameters) -> str:
         typed = self._types(alias, None if resource_type == "*" else resource_type, parameters, self.write_types)
         if self.actor.kind is ActorKind.SYSTEM:
-            return typed
+            own = self._own_subscriptions(alias, None if resource_type == "*" else resource_type, parameters)
+            return all_of([typed, own, blocks.condition(self, alias, parameters, writing=True)])
         stays = (
             f"not exists (select 1 from resource was where was.rid = {alias}.rid"
             f" and was.patient is distinct from {alias}.patient)"
@@ -164,6 +170,12 @@ class Scope:
     def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
         """Whether content that no predicate judges is within the token's scopes; see fhir.gate."""
         return self.grant is None or self.grant.whole or self.grant.admits(interaction, resource_type, content)
+
+    def takes_every(self, resource_type: str) -> bool:
+        """Whether no new resource of the type is refused: to a system, whose token opens the whole of it. What is
+        there already may be somebody else's subscription, or blocked."""
+        system = self.actor.kind is ActorKind.SYSTEM
+        return system and not self.judges_content and (self.write_types is None or resource_type in self.write_types)
 
     @property
     def judges_content(self) -> bool:

@@ -130,8 +130,12 @@ class Compiler(Comparing):
         return f"{alias}.id = {self.parameters.add(unescape(text))}"
 
     def updated_of(self, alias: str, text: str) -> str:
+        kept = len(self.parameters.values)
         test = self.updated(alias, text)  # reads the value, whatever it is compared with
-        return "false" if alias in self._contained else test
+        if alias not in self._contained:
+            return test
+        self.parameters.forget(kept)
+        return "false"
 
     def _age(self, alias: str, prefix: str, text: str, patient: str | None) -> str:
         """Of living patients: R4's `age`, by the birth date and the clock."""
@@ -307,11 +311,12 @@ class Compiler(Comparing):
                 f" {self.named(index, chain.parameter.keys)} and {index}.form = 'c'"
                 f" and {self.visible(other, target)} and {self.meets(other, inner)}"
             )
-        index, other = self.alias("f"), self.alias("k", contained=True)
+        index, other, kept = self.alias("f"), self.alias("k", contained=True), len(self.parameters.values)
         # What is inside a resource is seen by those who see the resource: `alias`, on which the gate stands.
         try:
             meets = self.meets(other, inner)
         except BadRequest:
+            self.parameters.forget(kept)
             return
         yield (
             f"select {index}.rid from index_reference {index} join resource_contained {other}"

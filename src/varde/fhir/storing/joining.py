@@ -1,7 +1,7 @@
 """Single writes that come at the same time, written together: one statement and one commit for all. Part of the Store.
 
-Only writes that nothing can refuse any more are joined: of those who may write every resource of the type (systems),
-validated, and of rows that nobody else holds at that moment. Every other goes its own way, and so does each when one of
+Only writes that nothing can refuse any more are joined: of those whom no new resource of the type is refused (systems),
+validated, and of rows that the writer may change and nobody else holds at that moment. Every other goes its own way, and so does each when one of
 them spoils the common statement. What each is answered, and what the log says of it, is as if it had come alone.
 """
 
@@ -48,7 +48,7 @@ class Joining(Committing):
         Unprocessable, PreconditionFailed."""
         logging = logging_gate(gate)
         kind = item.parsed["resourceType"]
-        if logging is None or logging.judges_content or gate.write_predicate("r", kind, Parameters()) != "true":
+        if logging is None or not logging.takes_every(kind):
             raise Alone
         faults = await self.faults_of(item.parsed)
         if faults:
@@ -78,12 +78,12 @@ class Joining(Committing):
         async with self.database.transaction() as connection:
             if self.custom.due:
                 await self.custom.refresh(connection)
-            present = await self._lock(gate, connection, list(first), wait=False)
+            present = await self._lock(batch[0].gate, connection, list(first), wait=False)
             versions: list[NewVersion] = []
             for rid, place in first.items():
                 row = present.get(rid)
-                if row is None:
-                    continue  # new, or somebody holds it
+                if row is None or not row["writable"]:
+                    continue  # new, or somebody holds it, or not the writer's to change
                 try:
                     check_version(row, batch[place].item.if_match)
                 except PreconditionFailed as error:

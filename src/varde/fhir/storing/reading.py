@@ -38,11 +38,14 @@ def stored(row: Any) -> Stored:
 
 def reaches_all(gate: Gate, resource_type: str) -> bool:
     """Whether no resource of the type is beyond the gate. Only then may a write's answer tell that an id is free:
-    whoever could be denied gets "does not exist" for what is denied and for what is not there."""
-    return "true" in {
-        gate.predicate("r", resource_type, Parameters()),
-        gate.write_predicate("r", resource_type, Parameters()),
-    }
+    whoever could be denied gets "does not exist" for what is denied and for what is not there.
+
+    Who may write all of the type but judges content (a scope narrowed by a query) can be denied too."""
+    if gate.predicate("r", resource_type, Parameters()) == "true":
+        return True
+    logging = logging_gate(gate)
+    judges = logging is not None and logging.judges_content
+    return not judges and gate.write_predicate("r", resource_type, Parameters()) == "true"
 
 
 async def fetch(connection: Any, sql: str, values: list[Any]) -> list[Any]:
