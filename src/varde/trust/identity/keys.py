@@ -98,7 +98,7 @@ class ClientKeys:
 
     def _read(self) -> list[_Own]:
         content = orjson.loads(self._file.read_bytes())
-        listed = content["keys"] if "keys" in content else [content]
+        listed = content.get("keys", [content])
         found = [_from_json(one, self._file) for one in listed]
         if not found:
             raise ValueError(f"{self._file} holds no key")
