@@ -26,11 +26,11 @@ async def test_a_parent_acts_for_a_child_and_switches_back(demo: DemoServer) -> 
         page = await client.get("/familie/velg")
         assert "Emil Myrvang" in page.text and "Tuva Myrvang" in page.text
         page = await client.post("/familie/velg", data={"hvem": child["id"], "csrf": csrf(page)})
-        assert "ser tjenestene til <strong>Tuva Myrvang" in page.text and "Nora Myrvang" in page.text
+        assert "Du handler for <strong>Tuva Myrvang" in page.text and "Nora Myrvang" in page.text
         assert (await client.get("/timer")).status_code == 200
         page = await client.get("/familie/velg")
         page = await client.post("/familie/velg", data={"hvem": demo.person("Nora Myrvang")["id"], "csrf": csrf(page)})
-        assert "ser tjenestene til" not in page.text
+        assert "Du handler for" not in page.text
 
 
 async def test_nobody_acts_for_a_youth_or_a_strangers_child_or_at_a_protected_address(demo: DemoServer) -> None:

@@ -38,7 +38,7 @@ async def test_a_parent_chooses_a_child_by_keyboard(browser: Browser, demo: Demo
         assert await faults(page) == [] and await overflow(page) <= 0
         await page.focus(f"button[value='{demo.person('Emil Myrvang')['id']}']")
         await page.keyboard.press("Enter")
-        await page.wait_for_selector("text=ser tjenestene til")
+        await page.wait_for_selector("text=Du handler for")
         assert await faults(page) == []
         assert "Emil Myrvang" in await page.inner_text("h1")
         await page.close()

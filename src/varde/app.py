@@ -21,7 +21,7 @@ from varde.families import RegisteredFamilies
 from varde.fhir.model import Projection
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
-from varde.services import Platform, Service, appointments, improvement, letters
+from varde.services import Platform, Service, appointments, family, improvement, letters
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
@@ -37,6 +37,7 @@ from varde.work.worker import Worker
 SERVICES: Sequence[Service] = (
     letters.SERVICE,
     appointments.SERVICE,
+    family.SERVICE,
     improvement.SERVICE,
 )
 

@@ -39,7 +39,7 @@ from varde.trust.oidc import Client, Provider, load_key
 from varde.trust.smart import endpoints
 from varde.trust.smart.endpoints import AuthorizationServer
 from varde.trust.tokens import Authenticator, DemoTokens
-from varde.web import apps, signing
+from varde.web import apps, signing, switching
 from varde.web.assets import Assets
 from varde.web.errors import error_page
 from varde.web.routes import install, routes
@@ -290,7 +290,6 @@ def pages(house: House, http: httpx.AsyncClient, smart: AuthorizationServer) -> 
         patient_menu=[
             MenuItem("/", _("Forsiden")),
             *(MenuItem(path, text) for service in house.services for path, text in service.patient_menu),
-            signing.FAMILY,
             apps.PATIENT_MENU,
         ],
         staff_menu=[
@@ -313,6 +312,7 @@ def pages(house: House, http: httpx.AsyncClient, smart: AuthorizationServer) -> 
         *routes(shell, cards),
         *login.routes(),
         *signing.routes(platform.access, house.sessions),
+        *switching.routes(platform.access, house.sessions),
         *endpoints.routes(smart),
         *apps.routes(smart, house.sessions),
     ]

@@ -56,6 +56,15 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Birthday:
+    """A patient has turned `years`: 12, 13, 16 or 18, now, at midnight in Norway."""
+
+    patient: str
+    """Id of the Patient."""
+    years: int
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One of the ten services, as `app.py` composes it."""
 
@@ -85,5 +94,8 @@ class Service:
     """Reconciliation: what should have happened against what did."""
     journeys: Sequence[Journey] = ()
     home_cards: Callable[[Platform, Scope], Awaitable[Sequence[Card]]] | None = None
+    birthday: Callable[[Platform, Any, Birthday], Awaitable[None]] | None = None
+    """What changes hands in this service when a patient comes of an age (FAM-10), in the transaction (the second
+    value is its connection) of the job that services/family runs at midnight."""
     templates: Any = field(default=None)
     """Folder of Jinja2 templates: (package name, folder)."""

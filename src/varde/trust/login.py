@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -162,6 +163,20 @@ def _problem(why: str, kind: str) -> Response:
     return RedirectResponse(f"{PROBLEM}?hvorfor={quote(why)}&side={kind}", 303)
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A person acted for another until this request, and may no longer."""
+
+    name: str
+    """Of the other."""
+    why: str
+    """Key of a decision's reason."""
+
+
+def _why(refusal: Exception) -> str:
+    return refusal.decision.why if isinstance(refusal, Refused) else ""
+
+
 class SessionMiddleware:
     """Puts `session` and `scope` on `request.state` of every page; None when nobody is logged in."""
 
@@ -185,10 +200,19 @@ class SessionMiddleware:
         if session is None:
             return
         try:
-            state["scope"] = await self._scope(session)
+            try:
+                state["scope"] = await self._scope(session)
+            except (Refused, LookupError) as refusal:
+                if session.patient in {None, session.person}:
+                    raise
+                # They may act for the other no longer: the other came of age, a mandate was withdrawn (FAM-07, FAM-10).
+                state["ended"] = Ended(session.acting_for_name or "", _why(refusal))
+                session = await self._sessions.back(session)
+                state["scope"] = await self._scope(session)
         except (Refused, LookupError):
-            # Something changed since the login: the person died, left the unit, came of age (FAM-15).
+            # Something changed since the login: the person died, left the unit (FAM-15).
             await self._sessions.end(session.digest)
+            state.pop("ended", None)
             return
         state["session"] = session
 

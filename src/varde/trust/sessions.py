@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -34,6 +34,8 @@ class Session:
     person: str
     display_name: str
     csrf: str
+    """What a form of this session carries: secret, and with a mark after the last dot of whose things the session
+    shows, so that a form opened for one person is never sent for another (FAM-18)."""
     patient: str | None = None
     acting_for_name: str | None = None
     unit: str | None = None
@@ -54,6 +56,11 @@ class Limits:
 
 def _digest(secret: str) -> bytes:
     return sha256(secret.encode()).digest()
+
+
+def focus_mark(person: str, patient: str | None, unit: str | None) -> str:
+    """A mark of whose things a session shows; tells nobody who it is."""
+    return sha256("\x1f".join((person, patient or "", unit or "")).encode()).hexdigest()[:16]
 
 
 class Sessions:
@@ -122,6 +129,21 @@ class Sessions:
                 raise LookupError("the session has ended")
             return await self.start(connection, created=created, **kept)
 
+    async def back(self, session: Session) -> Session:
+        """The session, from now on about the person's own things: what they did for another has ended (FAM-07,
+        FAM-10). Pages still open cannot act in the old role. Raises LookupError when the session ended meanwhile."""
+        csrf = secrets.token_urlsafe(24)
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                "update trust_session set kind = 'patient', patient = person, acting_for_name = null, csrf = $2"
+                " where digest = $1 returning true",
+                session.digest, csrf,
+            )  # fmt: skip
+        if row is None:
+            raise LookupError("the session has ended")
+        csrf = f"{csrf}.{focus_mark(session.person, session.person, session.unit)}"
+        return replace(session, kind="patient", patient=session.person, acting_for_name=None, csrf=csrf)
+
     async def find(self, secret: str) -> Session | None:
         """The live session that a cookie's secret opens."""
         now = self._clock.now()
@@ -134,8 +156,9 @@ class Sessions:
                 return None
             if now - row["seen"] > _SEEN_EVERY:
                 await connection.execute("update trust_session set seen = $2 where digest = $1", row["digest"], now)
+        csrf = f"{row['csrf']}.{focus_mark(row['person'], row['patient'], row['unit'])}"
         return Session(
-            row["digest"], row["kind"], row["person"], row["display_name"], row["csrf"], row["patient"],
+            row["digest"], row["kind"], row["person"], row["display_name"], csrf, row["patient"],
             row["acting_for_name"], row["unit"], row["unit_name"], row["role"], row["provider_session"],
         )  # fmt: skip
 

@@ -31,6 +31,8 @@ class Explanation:
     text: str
     again: bool = False
     """Whether trying once more can help."""
+    written: bool = False
+    """Whether what was written is shown, to be copied: it may not be sent from here."""
 
 
 _ = str  # marks messages for extraction
@@ -72,12 +74,19 @@ ALIAS = {401: 403, 410: 404, 412: 409, 422: 400, 429: 503}
 
 
 def error_page(
-    request: Request, status: int, *, reference: str | None = None, explanation: Explanation | None = None
+    request: Request,
+    status: int,
+    *,
+    reference: str | None = None,
+    explanation: Explanation | None = None,
+    token: str | None = None,
 ) -> Response:
-    """The page for `status`. What was posted comes along, so that it can be sent once more."""
+    """The page for `status`. What was posted comes along, so that it can be sent once more; with `token` in place of
+    the session's."""
     said = ALIAS.get(status, status)
     explanation = explanation or EXPLANATIONS.get(said) or EXPLANATIONS[500 if status >= 500 else 400]
     posted: dict[str, list[str]] = getattr(request.state, STATE, {}) if request.method == "POST" else {}
+    written = [text for texts in posted.values() for text in texts if " " in text] if explanation.written else []
     if posted and not explanation.again:
         posted = {}
     response = render(
@@ -86,6 +95,8 @@ def error_page(
         status_code=404 if status in (405, 410) else status,
         explanation=explanation,
         posted=posted,
+        written=written,
+        resend_token=token,
         reference=reference,
     )
     if status == 503:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from varde.web.errors import Explanation, error_page, login_redirect
 from varde.web.forms import Form, read_form
-from varde.web.shell import csrf_token_of, viewer_of
+from varde.web.shell import csrf_token_of, render, viewer_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -36,6 +36,41 @@ OLD_FORM = Explanation(
     _("For sikkerhets skyld ber vi deg bekrefte at du vil sende."),
     again=True,
 )
+OTHER_PERSON = Explanation(
+    _("Ingenting er sendt: siden var for en annen"),
+    _("Siden ble åpnet før du byttet hvem du handler for. Vi stoppet den. Se hvem det gjelder, og gjør det igjen."),
+    written=True,
+)
+OTHER_UNIT = Explanation(
+    _("Ingenting er sendt: siden var for en annen enhet"),
+    _("Siden ble åpnet før du byttet enhet. Derfor stoppet vi den. Se hvor du er nå, og gjør det igjen."),
+    written=True,
+)
+
+
+def _focus(token: str) -> str:
+    """The part of a form's token that marks whose things the page was about; empty where there is none."""
+    _secret, dot, mark = token.rpartition(".")
+    return mark if dot else ""
+
+
+def refused_form(request: Request, token: str, sent: str) -> Response:
+    """The answer to a form without the session's own token: an old one may be sent again, but never for another
+    person than it was opened for (FAM-18)."""
+    before = _focus(sent)
+    if before and before != _focus(token):
+        staff = viewer_of(request) is not None and request.state.session.kind == "staff"
+        return error_page(request, 403, explanation=OTHER_UNIT if staff else OTHER_PERSON)
+    return error_page(request, 403, explanation=OLD_FORM)
+
+
+def ended_page(request: Request) -> Response | None:
+    """The answer to whoever acted for another until now, and may no longer (FAM-07, FAM-10): told once, whatever they
+    asked for; nothing is shown or done. None for everybody else."""
+    ended = getattr(request.state, "ended", None)
+    if ended is None:
+        return None
+    return render(request, "web/ended.html", status_code=403 if request.method == "POST" else 200, ended=ended)
 
 
 def _guard(handler: Handler, kinds: frozenset[str]) -> Handler:
@@ -46,14 +81,18 @@ def _guard(handler: Handler, kinds: frozenset[str]) -> Handler:
         form = await read_form(request, keep=CSRF_FIELD) if posted else Form()
         if viewer is None:
             if posted and form.fields:
-                return error_page(request, 401, explanation=LOGGED_OUT)
+                # Comes back after a new login: still only for whom it was opened.
+                return error_page(request, 401, explanation=LOGGED_OUT, token=f".{_focus(form.kept)}")
             return login_redirect(request)
+        ended = ended_page(request)
+        if ended is not None:
+            return ended
         if viewer.kind not in kinds:
             return error_page(request, 403)
         if posted:
             token = csrf_token_of(request)
             if not token or not hmac.compare_digest(token.encode(), form.kept.encode()):
-                return error_page(request, 403, explanation=OLD_FORM)
+                return refused_form(request, token, form.kept)
         request.state.form = form
         return await handler(request)
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from varde.web import errors
 from varde.web.assets import PREFIX
+from varde.web.guards import ended_page
 from varde.web.languages import LANGUAGES
 from varde.web.shell import LANGUAGE_COOKIE, Shell, render, viewer_of
 
@@ -59,6 +60,9 @@ def routes(shell: Shell, cards: Cards) -> list[BaseRoute]:
             return render(request, "web/start.html")
         if viewer.kind == "staff":
             return RedirectResponse("/arbeid", 303)
+        ended = ended_page(request)
+        if ended is not None:
+            return ended
         found = await cards(request)
         far = datetime.max.replace(tzinfo=UTC)
         ordered = sorted(found, key=lambda card: (not card.urgent, card.due or far))

@@ -1,6 +1,6 @@
-"""Pages around logging in: what went wrong, which unit one works at now, and which child one acts for.
+"""Pages around logging in: what went wrong, and which unit one works at now.
 
-Who may is decided by `trust`; logging in itself is `trust/login.py`.
+Who may is decided by `trust`; logging in itself is `trust/login.py`, whom one acts for `switching.py`.
 """
 
 from __future__ import annotations
@@ -11,21 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from varde.clock import today
-from varde.trust.access import Access, Refused
+from varde.trust.access import Access
 from varde.trust.login import CHOOSE_UNIT, PROBLEM
-from varde.trust.persons import age
 from varde.trust.sessions import Session, Sessions
 from varde.web.errors import Explanation, error_page
-from varde.web.guards import form_of, patient_page, staff_page
+from varde.web.guards import form_of, staff_page
 from varde.web.routes import local_path
-from varde.web.shell import MenuItem, render
-
-CHOOSE_PATIENT = "/familie/velg"
+from varde.web.shell import render
 
 _ = str  # marks messages for extraction
-
-FAMILY = MenuItem(CHOOSE_PATIENT, _("Familie"))
 
 OLD = Explanation(
     _("Innloggingen ble for gammel"),
@@ -65,7 +59,7 @@ NO_POSITION = Explanation(
 
 
 def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
-    """/login/problem, /arbeid/enhet, /familie/velg."""
+    """/login/problem, /arbeid/enhet."""
 
     async def problem(request: Request) -> Response:
         staff = request.query_params.get("side") == "staff"
@@ -87,26 +81,6 @@ def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
         values = {"unit": position.unit, "unit_name": position.unit_name, "role": position.role.value}
         return _switched(await sessions.replace(session, **values), back)
 
-    @patient_page
-    async def choose_patient(request: Request) -> Response:
-        session: Session = request.state.session
-        if request.method != "POST":
-            on = today(access.clock)
-            children = [
-                {"id": child.id, "name": child.name, "years": age(child.born, on)}
-                for child in await access.represented(session.person)
-            ]
-            return render(
-                request, "web/choose_patient.html", children=children, chosen=session.patient, own=session.person
-            )
-        try:
-            scope, person, patient = await access.act_for(session.person, form_of(request).one("hvem"))
-        except (Refused, LookupError):
-            return error_page(request, 404)
-        other = patient.name if patient.id != person.id else None
-        values = {"kind": scope.actor.kind.value, "patient": patient.id, "acting_for_name": other}
-        return _switched(await sessions.replace(session, **values), "/")
-
     def _switched(secret: str, target: str) -> Response:
         response = RedirectResponse(target, 303)
         sessions.put(response, secret)
@@ -115,5 +89,4 @@ def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
     return [
         Route(PROBLEM, problem),
         Route(CHOOSE_UNIT, choose_unit, methods=["GET", "POST"]),
-        Route(CHOOSE_PATIENT, choose_patient, methods=["GET", "POST"]),
     ]
