@@ -32,6 +32,7 @@ class Ended:
     token: str
     """Its jti: none is taken twice."""
     expires: float
+    """When it is too old to be taken, whatever its exp says; seconds since 1970."""
 
 
 def check_id_token(
@@ -82,7 +83,7 @@ def check_logout_token(
         session if _text(session) else None,
         subject if _text(subject) else None,
         str(claims["jti"]),
-        float(claims["exp"]),
+        float(claims["iat"]) + _LOGOUT_SECONDS + LEEWAY,
     )
 
 
@@ -124,7 +125,7 @@ def _hash_holds(alg: str, given: Any, access_token: str | None) -> bool:
 def _fresh(authenticated: Any, now: float, max_age: int | None) -> bool:
     """Whether the person proved who they are no longer ago than was asked (OpenID Connect Core 3.1.2.1)."""
     if max_age is None:
-        return authenticated is None or (_number(authenticated) and authenticated - LEEWAY <= now)
+        return authenticated is None or (_number(authenticated) and 0 <= authenticated <= now + LEEWAY)
     return _number(authenticated) and now - max_age - LEEWAY <= authenticated <= now + LEEWAY
 
 
