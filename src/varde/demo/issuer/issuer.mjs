@@ -108,6 +108,15 @@ function page(side, query) {
 <h1>${title}</h1>${search}${lists}`);
 }
 
+// Logging out by a form, as OpenID Connect has it: the library knows the query only, unless its cookies go to all sites.
+async function readAsQuery(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  request.url = `/session/end?${body}`;
+  request.originalUrl = `${request.originalUrl.split('?')[0]}?${body}`;
+  request.method = 'GET';
+}
+
 // What HelseID asks of its clients beyond what ID-porten does: FAPI 2.0, signed requests, tokens bound to a key.
 const asHelseId = () => ({
   fapi: { enabled: true, profile: '2.0' },
@@ -190,6 +199,7 @@ function make(side) {
   const handler = provider.callback();
   return async (request, response) => {
     const url = new URL(request.url, 'http://localhost');
+    if (request.method === 'POST' && url.pathname === '/session/end') await readAsQuery(request);
     const found = url.pathname.match(/^\/interaction\/([\w-]+)$/);
     if (!found) return handler(request, response);
     try {
@@ -214,7 +224,7 @@ function make(side) {
     const key = new URLSearchParams(body).get('person') ?? '';
     const person = known(side, key);
     const result = person
-      ? { login: { accountId: key, ...(staff ? {} : { acr: person.acr ?? 'idporten-loa-high' }), amr: ['demo'], remember: false } }
+      ? { login: { accountId: key, ...(staff ? {} : { acr: person.acr ?? 'idporten-loa-high' }), amr: ['demo'], remember: false }, consent: {} }
       : { error: 'access_denied', error_description: 'no such person' };
     return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   };
