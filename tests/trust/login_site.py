@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin
+from typing import Any, Protocol
+from urllib.parse import urlencode, urljoin
 
 import httpx
 from granian.constants import Interfaces
@@ -41,6 +41,19 @@ from varde.trust.sessions import Limits, Sessions
 CLIENTS = {"patient": "varde-patient", "staff": "varde-staff"}
 TRUST, OTHER_TRUST = "983974899", "983974910"
 """Organisation numbers: whose the wards of the region are, and another's."""
+
+
+class Anywhere(Protocol):
+    """Where a site is, and the folder of its keys."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def clock(self) -> MovableClock: ...
 
 
 @dataclass
@@ -126,7 +139,7 @@ class Site:
     base: str
     sessions: Sessions
     world: World
-    issuer: RunningIssuer
+    issuer: Anywhere
     providers: dict[Side, Provider]
     terms: Terms
 
@@ -142,7 +155,7 @@ def registrations(base: str, issuers: dict[Side, str], keys: ClientKeys, terms: 
 @asynccontextmanager
 async def site(
     world: World,
-    issuer: RunningIssuer,
+    issuer: Anywhere,
     *,
     secure: bool = False,
     terms: Terms | None = None,
@@ -186,7 +199,7 @@ async def site(
         application = Starlette(
             routes=[
                 Route("/me", me), Route("/login/problem", problem), *login.routes(), *logout.routes(),
-                Mount(MOUNT, Proxy(issuer.issuer.socket, issuer.base)),
+                *_of_demo(issuer),
             ],
             middleware=[Middleware(SessionMiddleware, sessions=sessions, access=world.access)],
         )  # fmt: skip
@@ -200,6 +213,11 @@ async def site(
         finally:
             server.stop()
             await task
+
+
+def _of_demo(issuer: Anywhere) -> list[Mount]:
+    """The way to the demo's provider, which has no port of its own."""
+    return [Mount(MOUNT, Proxy(issuer.issuer.socket, issuer.base))] if isinstance(issuer, RunningIssuer) else []
 
 
 async def _listening(base: str) -> None:
@@ -250,6 +268,15 @@ class Browser:
         if "/login/callback" in next_address:
             return next_address
         return await self.until(next_address, "/login/callback")
+
+    async def sent_back(self, side: str = "patient", til: str = "/me", **query: str) -> str:
+        """Begin to log in where nobody is asked who they are; the address of our callback."""
+        start = "/login" if side == "patient" else "/arbeid/login"
+        return await self.until(f"{start}?{urlencode({'til': til, **query})}", "/login/callback?")
+
+    async def come_in(self, side: str = "patient", til: str = "/me", **query: str) -> httpx.Response:
+        """The whole way there; the answer of our callback."""
+        return await self.get(await self.sent_back(side, til, **query))
 
     async def log_in(self, key: str, side: str = "patient", til: str = "/me") -> httpx.Response:
         """The whole way; the answer of our callback."""

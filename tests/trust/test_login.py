@@ -357,6 +357,7 @@ async def test_the_provider_away_is_said_calmly_and_running_sessions_go_on(serve
     browser, late = Browser(served.base), Browser(served.base)
     await browser.log_in(f"k{KARI}")
     callback = await late.to_callback(f"k{OLA}")
+    assert isinstance(served.issuer, RunningIssuer)
     served.issuer.stop()
     try:
         assert why(await Browser(served.base).get("/login")) == "provider"
