@@ -56,13 +56,6 @@ const asHelseId = {
   fapi: { enabled: true, profile: '2.0' },
   requestObjects: { enabled: true, requireSignedRequestObject: true },
   dPoP: { enabled: true, nonceSecret, requireNonce: () => true },
-  richAuthorizationRequests: {
-    enabled: true,
-    types: { helseid_authorization: { validate() {} }, 'nhn:tillitsrammeverk:parameters': { validate() {} } },
-    authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details ?? '[]'),
-    authorizationDetailsForAccessToken: (ctx, token, source) => source.rar,
-    authorizationDetailsForIntrospection: (ctx, token) => token.rar,
-  },
 };
 
 // What the library keeps, shared by the provider before and after its keys are rotated.
@@ -132,7 +125,6 @@ function make(side) {
       const { Grant } = ctx.oidc.provider;
       const grant = new Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
       grant.addOIDCScope(ctx.oidc.params.scope);
-      for (const detail of JSON.parse(ctx.oidc.params.authorization_details ?? '[]')) grant.addRar(detail);
       await grant.save();
       return grant;
     },
@@ -156,7 +148,7 @@ function make(side) {
     if (!found) return handler(request, response);
     const person = state.persons[side];
     const result = person
-      ? { login: { accountId: person.sub, acr: person.acr, amr: ['TestID'], remember: false, ts: person.ts }, consent: {} }
+      ? { login: { accountId: person.sub, acr: person.acr, amr: ['TestID'], remember: false, ts: person.ts } }
       : { error: 'access_denied' };
     return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   };

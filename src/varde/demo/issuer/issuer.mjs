@@ -122,13 +122,6 @@ const asHelseId = () => ({
   fapi: { enabled: true, profile: '2.0' },
   requestObjects: { enabled: true, requireSignedRequestObject: true },
   dPoP: { enabled: true, nonceSecret, requireNonce: () => true },
-  richAuthorizationRequests: {
-    enabled: true,
-    types: { helseid_authorization: { validate() {} }, 'nhn:tillitsrammeverk:parameters': { validate() {} } },
-    authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details ?? '[]'),
-    authorizationDetailsForAccessToken: (ctx, token, source) => source.rar,
-    authorizationDetailsForIntrospection: (ctx, token) => token.rar,
-  },
 });
 
 function make(side) {
@@ -189,7 +182,6 @@ function make(side) {
     async loadExistingGrant(ctx) {
       const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
       grant.addOIDCScope(ctx.oidc.params.scope);
-      for (const detail of JSON.parse(ctx.oidc.params.authorization_details ?? '[]')) grant.addRar(detail);
       await grant.save();
       return grant;
     },
@@ -224,7 +216,7 @@ function make(side) {
     const key = new URLSearchParams(body).get('person') ?? '';
     const person = known(side, key);
     const result = person
-      ? { login: { accountId: key, ...(staff ? {} : { acr: person.acr ?? 'idporten-loa-high' }), amr: ['demo'], remember: false }, consent: {} }
+      ? { login: { accountId: key, ...(staff ? {} : { acr: person.acr ?? 'idporten-loa-high' }), amr: ['demo'], remember: false } }
       : { error: 'access_denied', error_description: 'no such person' };
     return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   };
