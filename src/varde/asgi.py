@@ -34,9 +34,15 @@ from varde.observe import Requests, configure_logging
 from varde.services import Card
 from varde.settings import Settings, settings
 from varde.smart import authorization_server
+from varde.trust.identity import helseid, idporten
+from varde.trust.identity.dpop import Prover
+from varde.trust.identity.helseid import Organisation, Place, Terms
+from varde.trust.identity.keys import ClientKeys, load_key
+from varde.trust.identity.provider import Provider
+from varde.trust.identity.registration import Level, Side
 from varde.trust.log.auditing import AuditEvents
 from varde.trust.login import Login, SessionMiddleware
-from varde.trust.oidc import Client, Provider, load_key
+from varde.trust.logout import Logout
 from varde.trust.smart import endpoints
 from varde.trust.smart.endpoints import AuthorizationServer
 from varde.trust.tokens import Authenticator, DemoTokens
@@ -51,7 +57,6 @@ _ = str  # marks messages for extraction
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
 _AWAY = (*AWAY, asyncpg.TooManyConnectionsError, asyncpg.InterfaceError, Unavailable)
-_PROVIDER_SECONDS = 10
 _log = structlog.get_logger("varde.asgi")
 
 
@@ -264,25 +269,30 @@ def _provider_client(chosen: Settings) -> httpx.AsyncClient:
         mounts[f"all://{httpx.URL(chosen.base).netloc.decode()}"] = httpx.AsyncHTTPTransport(uds=socket)
     scheme = httpx.URL(chosen.base).scheme
     headers = {"x-forwarded-proto": scheme} if chosen.demo else None
-    return httpx.AsyncClient(timeout=_PROVIDER_SECONDS, mounts=mounts, headers=headers, trust_env=not chosen.demo)
+    return httpx.AsyncClient(timeout=chosen.provider_seconds, mounts=mounts, headers=headers, trust_env=not chosen.demo)
 
 
-def _providers(house: House, http: httpx.AsyncClient) -> tuple[Provider, Provider]:
-    chosen = house.platform.settings
+def _terms(chosen: Settings) -> Terms:
+    return Terms(
+        Level[chosen.staff_level.upper()],
+        [Organisation.parse(text) for text in chosen.staff_organisations],
+        Place(chosen.staff_attests),
+        chosen.staff_api_scopes,
+    )
+
+
+def _providers(house: House, http: httpx.AsyncClient, terms: Terms) -> dict[Side, Provider]:
+    chosen, clock = house.platform.settings, house.platform.clock
     issuers = _issuers(chosen)
-    key = load_key(chosen.client_key_file or chosen.data / "client-key.json")
-    patients = Client(
-        issuers["patient"], chosen.patient_client_id, f"{chosen.base}/login/callback", key,
-        "openid profile", "idporten-loa-high",
-    )  # fmt: skip
-    staff = Client(
-        issuers["staff"], chosen.staff_client_id, f"{chosen.base}/arbeid/login/callback", key,
-        "openid profile" if chosen.demo else "openid profile helseid://scopes/hpr/hpr_number",
-        "Level4" if chosen.demo else None,
-        {} if chosen.demo else {"helseid://claims/identity/assurance_level": "high"},
-    )  # fmt: skip
-    clock = house.platform.clock
-    return Provider(patients, clock, http), Provider(staff, clock, http)
+    keys = ClientKeys(chosen.client_key_file or chosen.data / "client-key.json", clock)
+    prover = Prover(load_key(chosen.proof_key_file or chosen.data / "proof-key.json"), clock)
+    patients = idporten.registration(
+        issuers["patient"], chosen.patient_client_id, f"{chosen.base}/login/callback", keys
+    )
+    staff = helseid.registration(
+        issuers["staff"], chosen.staff_client_id, f"{chosen.base}/arbeid/login/callback", keys, terms
+    )
+    return {one.side: Provider(one, clock, http, prover, chosen.provider_seconds) for one in (patients, staff)}
 
 
 def pages(house: House, http: httpx.AsyncClient, smart: AuthorizationServer) -> Starlette:
@@ -303,7 +313,10 @@ def pages(house: House, http: httpx.AsyncClient, smart: AuthorizationServer) -> 
         folders=[TemplateFolder(service.name, *service.templates) for service in house.services if service.templates],
         demo=platform.settings.demo,
     )
-    login = Login(platform.database, platform.access, house.sessions, *_providers(house, http))
+    terms = _terms(platform.settings)
+    providers = _providers(house, http, terms)
+    login = Login(platform.database, platform.access, house.sessions, providers, terms)
+    logout = Logout(house.sessions, providers, platform.settings.base, signing.farewell)
 
     async def cards(request: Request) -> Sequence[Card]:
         found: list[Card] = []
@@ -315,7 +328,8 @@ def pages(house: House, http: httpx.AsyncClient, smart: AuthorizationServer) -> 
     all_routes: list[BaseRoute] = [
         *routes(shell, cards),
         *login.routes(),
-        *signing.routes(platform.access, house.sessions),
+        *logout.routes(),
+        *signing.routes(platform.access, house.sessions, terms),
         *switching.routes(platform.access, house.sessions),
         *endpoints.routes(smart),
         *apps.routes(smart, house.sessions),

@@ -6,6 +6,7 @@ Fails at start with a clear message when a value is wrong. No other module reads
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -58,13 +59,32 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    # Login of patients (ID-porten) and staff (HelseID). None: the demo's own test issuer.
+    # Login of patients (ID-porten) and staff (HelseID): docs/login.md. None: the demo's own test issuer.
     patient_issuer: str | None = None
+    """https://idporten.no, or https://test.idporten.no."""
     patient_client_id: str = "varde-patient"
     staff_issuer: str | None = None
+    """https://helseid-sts.nhn.no, or https://helseid-sts.test.nhn.no."""
     staff_client_id: str = "varde-staff"
+    staff_level: Literal["substantial", "high"] = "high"
+    """The lowest level of assurance that staff get in with. Patients always need the highest."""
+    staff_organisations: tuple[str, ...] = ()
+    """Organisations whose staff may log in: numbers, or `parent:child`, as a JSON list. None: whichever HelseID names,
+    which a unit here must then be part of."""
+    staff_attests: Literal["login", "assertion"] = "login"
+    """Where HelseID is told of the organisation: in the login's request, or in the client assertion of every token
+    request, which alone can attest of one patient as well. Never in both (HID-DOUBLE-STRUCTURE)."""
+    staff_api_scopes: tuple[str, ...] = ()
+    """Scopes of other systems' interfaces that are called on behalf of staff, as a JSON list. None: tokens are not
+    kept beyond the login."""
+    provider_seconds: float = Field(default=10, gt=0, le=60)
+    """How long one answer of an identity provider may take."""
     client_key_file: Path | None = None
-    """Private key (JWK, EC P-256) with which Varde proves itself to the issuers. None: made in `data`."""
+    """Private keys (JWK or JWKS, EC or RSA) with which Varde proves itself to the issuers; `varde login rotate-key`
+    changes them. All processes share it. None: made in `data`."""
+    proof_key_file: Path | None = None
+    """Private key (JWK, EC P-256) that staff's tokens are bound to (DPoP). All processes share it. None: made in
+    `data`."""
 
     signing_key_file: Path | None = None
     """Private keys that sign id_tokens for apps (`varde client rotate-keys`). All processes share it. None: made in
@@ -123,8 +143,10 @@ class Settings(BaseSettings):
     log_answer_days: int = Field(default=30, ge=1, le=30)
     """Days a unit has to answer what a patient asks about an entry of the log."""
 
-    session_idle_minutes: int = 30
-    session_absolute_minutes: int = 480
+    session_idle_minutes: int = Field(default=30, ge=1)
+    """A session ends when nothing was asked for so long."""
+    session_absolute_minutes: int = Field(default=480, ge=1)
+    """A session ends so long after its login, whatever is done in it."""
 
     @model_validator(mode="after")
     def _whole(self) -> Settings:
@@ -145,6 +167,9 @@ class Settings(BaseSettings):
         ]
         if missing:
             raise ValueError(f"not set: {', '.join(missing)}")
+        for text in self.staff_organisations:
+            if not re.fullmatch(r"[0-9]{9}(:[0-9]{9})?", text):
+                raise ValueError(f"VARDE_STAFF_ORGANISATIONS: {text!r} is no organisation number, nor two with a colon")
         return self
 
     @property

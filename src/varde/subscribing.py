@@ -19,7 +19,7 @@ from varde.fhir.subscriptions.operations import Asking
 from varde.fhir.subscriptions.projection import Subscribing
 from varde.settings import Settings
 from varde.trust.access import Access
-from varde.trust.oidc import load_key
+from varde.trust.identity.keys import load_key
 from varde.trust.smart.clients import Clients
 from varde.trust.subscribers import Subscribers, owner_of, registered_with
 

@@ -11,7 +11,8 @@ import orjson
 from varde.demo import probe
 from varde.demo.people import OPERATIONS, Human, Worker
 from varde.demo.world import World
-from varde.trust.login import PID, STAFF_HPR
+from varde.trust.identity import helseid
+from varde.trust.identity.idporten import PID
 from varde.trust.persons import HEALTH_MAJORITY, PARENTS_FULL_UNTIL, age
 
 PROTECTION_WORDS = {"fortrolig": "kode 7", "strengtFortrolig": "kode 6"}
@@ -75,6 +76,13 @@ def staff(world: World) -> Iterator[dict[str, Any]]:
         }
 
 
+def staff_claims(hpr: str, name: str, organisation: str) -> dict[str, str]:
+    """What the issuer says of a member of staff, as HelseID does."""
+    return {
+        helseid.HPR: hpr, helseid.ASSURANCE: "high", helseid.SECURITY: "4", helseid.PARENT: organisation, "name": name,
+    }  # fmt: skip
+
+
 def write_directory(world: World, file: Path) -> None:
     """The issuer's list of persons, one JSON file. The dead are not on it: nobody logs in as they."""
     sides: dict[str, list[dict[str, Any]]] = {"patient": [], "staff": []}
@@ -98,7 +106,7 @@ def write_directory(world: World, file: Path) -> None:
                 "name": person["name"],
                 "detail": f"{person['title']}, {' og '.join(unit['name'] for unit in person['units'])}",
                 "first": person["role"] == "operator" or person["unit"]["id"] == world.fixed.ward.id,
-                "claims": {STAFF_HPR: person["hpr"], "name": person["name"]},
+                "claims": staff_claims(person["hpr"], person["name"], person["unit"]["org"]),
             }
         )
     sides["staff"].sort(key=lambda person: not person["first"])

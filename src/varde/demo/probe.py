@@ -15,7 +15,8 @@ from varde.fhir.gate import Gate
 from varde.fhir.keys import resource_key
 from varde.fhir.store import Store
 from varde.trust.access import ROLE_SYSTEM, note_portal_use
-from varde.trust.login import PID, STAFF_HPR
+from varde.trust.identity import helseid
+from varde.trust.identity.idporten import PID
 from varde.trust.persons import RESH, make_number
 from varde.work.journey import Probe
 
@@ -101,6 +102,10 @@ def directory() -> dict[str, list[dict[str, Any]]]:
     name = " ".join(_STAFF_NAME)
     worker = {
         "key": PROBE.staff, "subject": f"hpr-{PROBE.staff}", "name": name, "detail": _UNIT_NAME,
-        "first": False, "claims": {STAFF_HPR: PROBE.staff, "name": name},
+        "first": False,
+        "claims": {
+            helseid.HPR: PROBE.staff, helseid.ASSURANCE: "high", helseid.SECURITY: "4",
+            helseid.PARENT: places.TRUSTS[0].number, "name": name,
+        },
     }  # fmt: skip
     return {"patient": patients, "staff": [worker]}

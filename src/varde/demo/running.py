@@ -34,7 +34,7 @@ from varde.embedded import EmbeddedPostgres, database_url
 from varde.observe import forget_metrics
 from varde.serving import Child, Supervisor, cancelled_by_signals, own_command, until_ready
 from varde.settings import Settings
-from varde.trust.oidc import load_key
+from varde.trust.identity.keys import ClientKeys
 
 STATE = "demo.json"
 """In the data folder: which demo this is, for `varde token` and `varde people`."""
@@ -136,9 +136,9 @@ def _child(name: str, settings: Settings, command: list[str], folder: Path | Non
 
 
 def _issuer(settings: Settings) -> Issuer:
-    key = load_key(settings.client_key_file or settings.data / "client-key.json")
+    keys = ClientKeys(settings.client_key_file or settings.data / "client-key.json", clock_of(settings))
     clients = {"patient": settings.patient_client_id, "staff": settings.staff_client_id}
-    return Issuer(settings.data / "issuer", settings.base, key, clients, clock=settings.data / "clock")
+    return Issuer(settings.data / "issuer", settings.base, keys.public(), clients, clock=settings.data / "clock")
 
 
 @contextmanager

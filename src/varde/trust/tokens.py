@@ -23,7 +23,7 @@ from varde.fhir.http.rest import Unauthorized
 from varde.settings import Settings
 from varde.trust import grounds
 from varde.trust.access import Access, Refused
-from varde.trust.oidc import load_key
+from varde.trust.identity.keys import load_key
 from varde.trust.scope import Scope
 from varde.trust.smart.authorizations import ACCESS
 from varde.trust.smart.grant import parse_scopes

@@ -1,4 +1,4 @@
-"""Pages around logging in: what went wrong, and which unit one works at now.
+"""Pages around logging in and out: what went wrong, which organisation and unit one works at, and the farewell.
 
 Who may is decided by `trust`; logging in itself is `trust/login.py`, whom one acts for `switching.py`.
 """
@@ -6,18 +6,22 @@ Who may is decided by `trust`; logging in itself is `trust/login.py`, whom one a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from varde.trust.access import Access
-from varde.trust.login import CHOOSE_UNIT, PROBLEM
+from varde.trust.identity import workplaces
+from varde.trust.identity.helseid import Organisation, Terms
+from varde.trust.login import CHOOSE_ORGANISATION, CHOOSE_UNIT, PROBLEM, STEP_UP
+from varde.trust.logout import Farewell
 from varde.trust.sessions import Session, Sessions
 from varde.web.errors import Explanation, error_page
 from varde.web.guards import form_of, staff_page
 from varde.web.routes import local_path
-from varde.web.shell import render
+from varde.web.shell import CONTENT_SECURITY_POLICY, render
 
 _ = str  # marks messages for extraction
 
@@ -58,8 +62,19 @@ NO_POSITION = Explanation(
 )
 
 
-def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
-    """/login/problem, /arbeid/enhet."""
+def farewell(request: Request, leaving: Farewell) -> Response:
+    """The person is logged out here; a form that the page itself sends on ends the provider's session."""
+    response = render(request, "web/farewell.html", leaving=leaving)
+    # The provider may send the browser on through others that it logged in to.
+    origin = "://".join(urlsplit(leaving.address)[:2])
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.replace(
+        "form-action 'self'", f"form-action 'self' https: {origin}"
+    )
+    return response
+
+
+def routes(access: Access, sessions: Sessions, terms: Terms) -> list[BaseRoute]:
+    """/login/problem, /arbeid/virksomhet, /arbeid/enhet."""
 
     async def problem(request: Request) -> Response:
         staff = request.query_params.get("side") == "staff"
@@ -67,11 +82,20 @@ def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
         explanation = NO_POSITION if staff and why == "unknown" else PROBLEMS.get(why, OLD)
         return render(request, "web/login_problem.html", status_code=403, explanation=explanation, staff=staff)
 
+    async def choose_organisation(request: Request) -> Response:
+        """Before the login, where staff of several organisations may log in: HelseID is told which."""
+        known = await workplaces.names(access, [number for one in terms.organisations for number in _numbers(one)])
+        choices = [(str(one), _name(known, one)) for one in terms.organisations]
+        asked = {name: request.query_params[name] for name in ("til", STEP_UP) if name in request.query_params}
+        return render(request, "web/choose_organisation.html", choices=choices, asked=asked)
+
     @staff_page
     async def choose_unit(request: Request) -> Response:
         session: Session = request.state.session
         back = local_path(request.query_params.get("til") or "/arbeid")
         positions = await access.positions(session.person)
+        if session.organisation is not None:
+            positions = await workplaces.within(access, positions, Organisation.parse(session.organisation))
         if request.method != "POST":
             return render(request, "web/choose_unit.html", positions=positions, chosen=session.unit, back=back)
         wanted = form_of(request).one("enhet")
@@ -88,5 +112,15 @@ def routes(access: Access, sessions: Sessions) -> list[BaseRoute]:
 
     return [
         Route(PROBLEM, problem),
+        Route(CHOOSE_ORGANISATION, choose_organisation),
         Route(CHOOSE_UNIT, choose_unit, methods=["GET", "POST"]),
     ]
+
+
+def _numbers(organisation: Organisation) -> list[str]:
+    return [organisation.parent] if organisation.child is None else [organisation.child, organisation.parent]
+
+
+def _name(known: Mapping[str, str], organisation: Organisation) -> str:
+    """The organisation's name as the register here has it, else its number."""
+    return next((known[number] for number in _numbers(organisation) if number in known), str(organisation))

@@ -32,7 +32,7 @@ from varde.trust import grounds
 from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
-from varde.trust.oidc import load_key
+from varde.trust.identity.keys import load_key
 from varde.trust.scope import Scope
 from varde.trust.smart.grant import parse_scopes
 from varde.trust.subscribers import Subscribers, owner_of

@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
-from joserfc.jwk import ECKey
 
 from varde.clock import MovableClock
 
@@ -44,15 +44,21 @@ class Issuer:
     """The provider of one demo."""
 
     def __init__(
-        self, folder: Path, base: str, key: ECKey, clients: dict[str, str], *, clock: Path | None = None
+        self,
+        folder: Path,
+        base: str,
+        keys: Mapping[str, Any],
+        clients: Mapping[str, str],
+        *,
+        clock: Path | None = None,
     ) -> None:
-        """`clients` is the client id by side (patient, staff); `base` Varde's public address; `clock` the file of the
-        demo's movable clock, whose time the provider keeps too: else what it issues would be old when it comes."""
+        """`keys` is Varde's public JWKS, `clients` the client id by side (patient, staff), `base` Varde's public
+        address; `clock` the file of the demo's movable clock, whose time the provider keeps too: else what it issues
+        would be old when it comes."""
         self.folder = folder
         self.persons = folder / "persons.json"
         self._clock = clock
         self.socket = socket_of(folder)
-        public = {**key.as_dict(private=False), "use": "sig", "alg": "ES256"}
         self._configuration = {
             "socket": str(self.socket),
             "base": base + MOUNT,
@@ -61,9 +67,10 @@ class Issuer:
             "clients": {
                 side: {
                     "id": identifier,
-                    "redirect": f"{base}{'/arbeid' if side == 'staff' else ''}/login/callback",
+                    "redirect": f"{base}{_path(side)}/callback",
+                    "logout": f"{base}{_path(side)}/backchannel",
                     "home": f"{base}/",
-                    "jwk": public,
+                    "keys": keys["keys"],
                 }
                 for side, identifier in clients.items()
             },
@@ -81,6 +88,10 @@ class Issuer:
             MovableClock(self._clock)  # so that its file is there
         self.socket.unlink(missing_ok=True)
         return [node(), str(Path(__file__).parent / "issuer.mjs"), str(file)], _modules()
+
+
+def _path(side: str) -> str:
+    return "/arbeid/login" if side == "staff" else "/login"
 
 
 def socket_of(folder: Path) -> Path:

@@ -1,5 +1,5 @@
-// The demo's identity provider: two issuers (as ID-porten and as HelseID) of the certified library
-// oidc-provider, with a login page that lists the demo's invented persons. Never for real persons.
+// The demo's identity provider: two issuers of the certified library oidc-provider, one that speaks as ID-porten does
+// and one as HelseID (FAPI 2.0), with a login page that lists the demo's invented persons. Never for real persons.
 // Usage: node issuer.mjs CONFIGURATION.json   {socket, base, persons, clock, clients: {patient, staff}}
 
 import { openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
@@ -21,8 +21,9 @@ if (configuration.clock) {
 }
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const signing = { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: randomBytes(6).toString('hex') };
+const signing = { ...privateKey.export({ format: 'jwk' }), use: 'sig', kid: randomBytes(6).toString('hex') };
 const cookieKey = randomBytes(24).toString('hex');
+const nonceSecret = randomBytes(32);
 
 const escape = (text) =>
   String(text).replace(/[&<>"']/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c]);
@@ -107,29 +108,50 @@ function page(side, query) {
 <h1>${title}</h1>${search}${lists}`);
 }
 
+// What HelseID asks of its clients beyond what ID-porten does: FAPI 2.0, signed requests, tokens bound to a key.
+const asHelseId = () => ({
+  fapi: { enabled: true, profile: '2.0' },
+  requestObjects: { enabled: true, requireSignedRequestObject: true },
+  dPoP: { enabled: true, nonceSecret, requireNonce: () => true },
+  richAuthorizationRequests: {
+    enabled: true,
+    types: { helseid_authorization: { validate() {} }, 'nhn:tillitsrammeverk:parameters': { validate() {} } },
+    authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details ?? '[]'),
+    authorizationDetailsForAccessToken: (ctx, token, source) => source.rar,
+    authorizationDetailsForIntrospection: (ctx, token) => token.rar,
+  },
+});
+
 function make(side) {
   const issuer = `${configuration.base}/${side}`;
   const client = configuration.clients[side];
+  const staff = side === 'staff';
   const provider = new Provider(issuer, {
     clients: [
       {
         client_id: client.id,
         redirect_uris: [client.redirect],
         post_logout_redirect_uris: [client.home],
+        backchannel_logout_uri: client.logout,
+        backchannel_logout_session_required: true,
         token_endpoint_auth_method: 'private_key_jwt',
-        token_endpoint_auth_signing_alg: 'ES256',
-        id_token_signed_response_alg: 'RS256',
-        jwks: { keys: [client.jwk] },
+        id_token_signed_response_alg: staff ? 'PS256' : 'RS256',
+        ...(staff ? { dpop_bound_access_tokens: true } : {}),
+        jwks: { keys: client.keys },
         grant_types: ['authorization_code'],
         response_types: ['code'],
       },
     ],
     jwks: { keys: [signing] },
+    // Varde is on this machine: the library's own guard lets nothing out to it.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     cookies: { keys: [cookieKey], short: { path: '/' }, long: { path: '/' } },
-    acrValues: ['idporten-loa-substantial', 'idporten-loa-high', 'Level4'],
+    acrValues: staff ? [] : ['idporten-loa-substantial', 'idporten-loa-high'],
     features: {
       devInteractions: { enabled: false },
       pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },
+      backchannelLogout: { enabled: true },
+      ...(staff ? asHelseId() : {}),
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
@@ -141,10 +163,13 @@ function make(side) {
       },
     },
     pkce: { required: () => true },
+    scopes: ['openid', 'profile', 'helseid://scopes/identity/assurance_level', 'helseid://scopes/identity/security_level',
+      'helseid://scopes/hpr/hpr_number'],
     conformIdTokenClaims: false,
     claims: {
       openid: ['sub', 'pid', 'acr', 'amr', 'auth_time', 'sid', 'name', 'helseid://claims/hpr/hpr_number',
-        'helseid://claims/identity/assurance_level', 'helseid://claims/client/claims/orgnr_parent'],
+        'helseid://claims/identity/assurance_level', 'helseid://claims/identity/security_level',
+        'helseid://claims/client/claims/orgnr_parent'],
     },
     ttl: { Session: 8 * 3600, Grant: 8 * 3600, AccessToken: 600, IdToken: 600, Interaction: 3600 },
     async findAccount(ctx, key) {
@@ -154,7 +179,8 @@ function make(side) {
     },
     async loadExistingGrant(ctx) {
       const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
-      grant.addOIDCScope('openid profile');
+      grant.addOIDCScope(ctx.oidc.params.scope);
+      for (const detail of JSON.parse(ctx.oidc.params.authorization_details ?? '[]')) grant.addRar(detail);
       await grant.save();
       return grant;
     },
@@ -188,7 +214,7 @@ function make(side) {
     const key = new URLSearchParams(body).get('person') ?? '';
     const person = known(side, key);
     const result = person
-      ? { login: { accountId: key, acr: person.acr ?? (side === 'patient' ? 'idporten-loa-high' : 'Level4'), amr: ['demo'], remember: false } }
+      ? { login: { accountId: key, ...(staff ? {} : { acr: person.acr ?? 'idporten-loa-high' }), amr: ['demo'], remember: false } }
       : { error: 'access_denied', error_description: 'no such person' };
     return provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   };

@@ -28,6 +28,9 @@
       tell();
     });
 
+    // A form that only passes something on sends itself; the button is for those without JavaScript.
+    root.querySelectorAll("form[data-send-now]").forEach(function (form) { form.requestSubmit(); });
+
     // Filters take effect when changed; the button is for those without JavaScript.
     root.querySelectorAll("form[data-submit-on-change]").forEach(function (form) {
       form.addEventListener("change", function () { form.requestSubmit(); });
