@@ -19,6 +19,7 @@ from varde.edges.subscribers.delivery import checks as subscription_checks
 from varde.embedded import database_url
 from varde.families import RegisteredFamilies
 from varde.fhir.model import Projection
+from varde.fhir.search.references import set_own_base
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
 from varde.services import Platform, Service, appointments, family, improvement, letters
@@ -28,10 +29,17 @@ from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
+from varde.trust.helseid.contract import Contract, contract
+from varde.trust.helseid.granting import Granting
+from varde.trust.identity.registration import Level
+from varde.trust.keeping import Keeper
 from varde.trust.log.shielded import Shielded
+from varde.trust.replay import Replays
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
+from varde.trust.smart.clients import Clients
+from varde.trust.smart.opening import AppTokens
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
@@ -54,6 +62,9 @@ class House:
     log: AuditLog
     services: Sequence[Service]
     subscriptions: subscribing.Subscriptions
+    keeper: Keeper
+    contract: Contract | None
+    """With HelseID and those who call by its tokens; None when none is taken."""
 
     async def close(self) -> None:
         """Write what waits for the access log, and let go of the registers and the database."""
@@ -99,6 +110,10 @@ class House:
             await fill_missing(connection)
 
         authorizations = Authorizations(self.platform.database, clock)
+        replays = Replays(self.platform.database, clock)
+
+        async def forget_replays(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await replays.sweep(connection)
 
         async def forget_apps(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await authorizations.sweep(connection)
@@ -117,6 +132,7 @@ class House:
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
+            Handler("trust.replays", forget_replays, every=timedelta(minutes=1)),
             *indexing.handlers(self.platform.store),
         ]
 
@@ -160,4 +176,19 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     )
     platform = Platform(settings, clock, database, store, access, registers, SERVICES)
     sessions = Sessions(database, clock, limits, secure=settings.base.startswith("https:"))
-    return House(platform, sessions, log, SERVICES, subscribing.Subscriptions(settings, clock, database, access))
+    clients = Clients(database, clock)
+    apps = AppTokens(database, access, clients, Authorizations(database, clock), sessions)
+    agreed = contract_of(settings)
+    keeper = Keeper(access, clients, apps, Granting(access, agreed) if agreed else None, demo=settings.demo)
+    subscriptions = subscribing.Subscriptions(settings, clock, database, access, keeper)
+    # Own addresses written in full are references to what is here (docs/fhir/search.md).
+    set_own_base(f"{settings.base}/fhir")
+    return House(platform, sessions, log, SERVICES, subscriptions, keeper, agreed)
+
+
+def contract_of(settings: Settings) -> Contract | None:
+    """The agreement by which HelseID's tokens are taken. Raises ValueError for one that cannot be held to."""
+    return contract(
+        settings.helseid_issuers, settings.helseid_audience, settings.helseid_scopes, settings.helseid_organisations,
+        Level[settings.helseid_level.upper()], attested=settings.helseid_attested,
+    )  # fmt: skip

@@ -20,7 +20,7 @@ from varde.clock import SetClock
 from varde.fhir.gate import Interaction
 from varde.fhir.http.rest import Unauthorized
 from varde.settings import Settings
-from varde.trust.oidc import load_key
+from varde.trust.identity.keys import load_key
 from varde.trust.smart.grant import parse_scopes
 from varde.trust.tokens import AUDIENCE, ISSUER, Authenticator, DemoTokens, demo_tokens
 
