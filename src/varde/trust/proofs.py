@@ -23,6 +23,17 @@ from varde.trust.replay import AHEAD, Replays
 
 ALGORITHMS = ("ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 """Those that HelseID's clients use. `none` and shared secrets are on no list of ours."""
+
+
+class _Registry(jws.JWSRegistry):
+    """Of these algorithms, with room for a header that shows an RSA key; parameters that are not known are passed over
+    (RFC 7515 4)."""
+
+    max_header_length = 8192
+    max_payload_length = 32768
+
+
+REGISTRY = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 WRONG = "invalid_dpop_proof"
 AGE = timedelta(seconds=60)
 """How old a proof may be."""
@@ -62,7 +73,7 @@ class Proof:
 def read(text: str) -> Proof:
     """A proof as sent. Raises WrongProof unless it is one, signed by the key that it shows."""
     try:
-        header = jws.extract_compact(text.encode()).headers()
+        header = jws.extract_compact(text.encode(), registry=REGISTRY).headers()
     except (JoseError, ValueError, TypeError):
         raise WrongProof("it is no JWT") from None
     algorithm, shown = header.get("alg"), header.get("jwk")
@@ -74,7 +85,7 @@ def read(text: str) -> Proof:
         raise WrongProof("jwk is the public key, and no extension is critical")
     key, thumbprint = _key(tuple(sorted((str(name), str(part)) for name, part in shown.items())))
     try:
-        claims = jwt.decode(text, key, algorithms=[algorithm]).claims
+        claims = jwt.decode(text, key, registry=REGISTRY).claims
     except (JoseError, ValueError, TypeError, KeyError):
         raise WrongProof("the signature does not hold") from None
     return _proof(thumbprint, claims)

@@ -15,7 +15,7 @@ from typing import Any
 from varde.clock import Clock
 from varde.db import Database
 
-AHEAD = timedelta(seconds=10)
+AHEAD = timedelta(seconds=5)
 """How far the clocks of others may be ahead of ours."""
 _DIGEST = 16
 _ONCE = """

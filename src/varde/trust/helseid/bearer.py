@@ -18,8 +18,8 @@ from varde.trust.helseid.attestation import Attestation, WrongAttestation, attes
 from varde.trust.helseid.contract import Contract
 from varde.trust.helseid.issuer import IssuerKeys
 from varde.trust.identity.helseid import CHILD, HPR, PARENT, Organisation, level_of
+from varde.trust.proofs import ALGORITHMS, REGISTRY
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 INVALID = "invalid_token"
 INSUFFICIENT = "insufficient_scope"
 _TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
@@ -83,7 +83,7 @@ class Tokens:
         if key.get("alg") not in {None, algorithm}:
             raise WrongToken("the issuer's key is for another algorithm")
         try:
-            claims = jwt.decode(token, key, algorithms=[algorithm]).claims
+            claims = jwt.decode(token, key, registry=REGISTRY).claims
         except (JoseError, ValueError, TypeError, KeyError):
             raise WrongToken("the token's signature does not hold") from None
         return caller(header, claims, self.contract, self._clock.now().timestamp())
@@ -92,7 +92,7 @@ class Tokens:
 def _unproven(token: str) -> tuple[Mapping[str, Any], str]:
     """(header, iss) as the token says, before anything of it is proven: only to know whose keys to try."""
     try:
-        read = jws.extract_compact(token.encode())
+        read = jws.extract_compact(token.encode(), registry=REGISTRY)
         claims = orjson.loads(read.payload or b"")
         return read.headers(), str(claims["iss"])
     except (JoseError, ValueError, TypeError, KeyError):
