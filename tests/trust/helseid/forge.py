@@ -1,6 +1,6 @@
 """A forge of HelseID's access tokens and their proofs, right and deliberately wrong. Its parameters are modelled on
-those of HelseID's own test token service (IDENTITY.md 1.2): the token's header, its expiry, the person, the client, the trust
-framework, and the proof.
+those of HelseID's own test token service (IDENTITY.md 1.2): the token's header, its expiry, the person, the client, the
+trust framework, and the proof.
 """
 
 from __future__ import annotations

@@ -65,9 +65,7 @@ async def test_a_token_is_bound_to_the_key_that_asked_for_it(place: Place, forge
     assert (await used(place, proof)).status_code == 200
     again = await used(place, proof)
     assert again.status_code == 401 and 'error="invalid_dpop_proof"' in again.headers["www-authenticate"]
-    assert (await used(place, {"authorization": f"Bearer {access}"})).status_code == 401, (
-        "no way down to a bearer token"
-    )
+    assert (await used(place, {"authorization": f"Bearer {access}"})).status_code == 401, "no way down"
     assert (await used(place, {"authorization": f"DPoP {access}"})).status_code == 401
     thief = Forge("", BASE, ahead=forge.ahead)
     stolen = await used(place, thief.headers(access, PATH))
@@ -220,10 +218,10 @@ async def test_what_is_kept_of_a_persons_app_ends_when_the_person_withdraws_it(p
     again = await keeper.again(found)
     assert again.through == "App App (app)" and again.patient == "kari"
     assert again.allows(Interaction.EXPORT, "Observation") and not again.allows(Interaction.EXPORT, "Communication")
-    assert again.predicate("r", "Communication", Parameters()) == "false"
+    assert again.predicate("r", "Communication", Parameters()).endswith("and false")
     async with place.house.platform.database.connection() as connection:
         await connection.execute("update smart_client set scopes = 'patient/Patient.r' where id = 'app'")
-    assert (await keeper.again(found)).grant == again.grant, "what the person gave stands; see the system's app below"
+    assert (await keeper.again(found)).grant == again.grant, "what the person gave stands"
     ended = await place.varde.smart.authorizations.withdraw("patient", "kari", "app", "kari")
     assert ended
     with pytest.raises(LookupError):
