@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from varde.clock import OSLO
@@ -92,6 +93,12 @@ class Line:
     through: str
     patient: int | None
     done: list[Done] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """Names the line whatever is added to it later that day; tells nothing of what is in it."""
+        same = (self.day.isoformat(), *(str(getattr(self, name)) for name in _SAME))
+        return sha256("\x1f".join(same).encode()).hexdigest()[:32]
 
     @property
     def references(self) -> list[str]:
@@ -263,6 +270,14 @@ class Moment:
     interaction: str
     type: str
     references: tuple[str, ...]
+
+
+async def who_did(connection: Any, rows: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(HPR number or id, name) behind rows of the log, also of staff under threat: for those who answer for them."""
+    found = await connection.fetch(
+        "select id, actor, actor_name from trust_audit where id = any($1::bigint[])", list(rows)
+    )
+    return {row["id"]: (row["actor"], row["actor_name"]) for row in found}
 
 
 async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) -> list[Moment]:

@@ -46,6 +46,23 @@ def catalog(language: str, folders: Sequence[Path] = ()) -> Translations:
     return merged
 
 
+class Speech:
+    """Messages in one language, for what is put into words outside the templates."""
+
+    def __init__(self, language: str, messages: Translations) -> None:
+        self.language = language
+        self._messages = messages
+
+    def gettext(self, message: str, **values: object) -> str:
+        """`message` (source language) with `values` filled in."""
+        translated = str(self._messages.gettext(message))
+        return translated % values if values else translated
+
+    def ngettext(self, one: str, many: str, count: int) -> str:
+        """A message that counts: `%(count)s` is the number."""
+        return str(self._messages.ngettext(one, many, count)) % {"count": count}
+
+
 @lru_cache(maxsize=4096)
 def day_in_words(day: dt.date, language: str, *, weekday: bool = True, year: bool = False) -> str:
     """`tirsdag 1. desember`, with the year when `year`. Sámi months stand in the genitive before the day."""
