@@ -19,8 +19,8 @@ from varde.fhir.keys import resource_key
 from varde.fhir.splice import instant
 from varde.trust.access import ROLE_SYSTEM
 from varde.trust.audit import Unlogged
-from varde.trust.log.events import event_id, row_of
 from varde.trust.law.marks import FROM_STAFF, RESTRICTION
+from varde.trust.log.events import event_id, row_of
 from varde.trust.log.findings import unanswered
 from varde.trust.log.lines import who_did
 from varde.trust.persons import HPR
