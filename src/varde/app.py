@@ -29,6 +29,7 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
 from varde.trust.log.shielded import Shielded
+from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
@@ -148,6 +149,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     projections: list[Projection] = [
         CareRelations(),
         Shielded(),
+        Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
     ]

@@ -122,6 +122,8 @@ class Choice:
     name: str
 
 
+_THROUGH = "case when starts_with(a.through, 'Varde: ') then 'Varde' else a.through end"
+"""Which of Varde's own services it was tells a reader nothing that what was done does not."""
 _SAME = ("actor_kind", "actor", "name", "role", "unit", "unit_name", "acting_for", "purpose", "ground", "allowed",
          "through", "patient")  # fmt: skip
 
@@ -200,7 +202,8 @@ async def lines(connection: Any, scope: Scope, wanted: Wanted, before: str | Non
 def _grouped(scope: Scope, asked: str) -> str:
     columns = Columns.of(scope, "a")
     told = (
-        "a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, a.through, a.patient,"
+        f"a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, {_THROUGH} as through,"
+        " a.patient,"
         " a.interaction, a.resource_type, a.id, a.at, a.resource_ids,"
         f" {columns.actor} as actor, {columns.name} as name, {columns.role} as role,"
         " (a.at at time zone 'Europe/Oslo')::date as day"
@@ -245,15 +248,15 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
     open_rows = condition(scope, "a", parameters)
     columns = Columns.of(scope, "a")
     found = await connection.fetchrow(
-        f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role"
-        f" from trust_audit a where a.id = {parameters.add(row)}::bigint and {open_rows}",
+        f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role,"
+        f" {_THROUGH} as told_through from trust_audit a where a.id = {parameters.add(row)}::bigint and {open_rows}",
         *parameters.values,
     )
     if found is None:
         return None
     day = found["at"].astimezone(OSLO).date()
     parameters = Parameters()
-    told = {"actor": "told_actor", "name": "told_name", "role": "told_role"}
+    told = {"actor": "told_actor", "name": "told_name", "role": "told_role", "through": "told_through"}
     asked = condition(scope, "a", parameters)
     asked += f" and a.at >= {parameters.add(_start(day))} and a.at < {parameters.add(_start(day + timedelta(days=1)))}"
     tests = " and ".join(f"{name} is not distinct from {parameters.add(found[told.get(name, name)])}" for name in _SAME)
@@ -284,7 +287,7 @@ async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) ->
     """The single rows of a line, newest first."""
     parameters = Parameters()
     columns = Columns.of(scope, "a")
-    names = {"actor": columns.actor, "name": columns.name, "role": columns.role}
+    names = {"actor": columns.actor, "name": columns.name, "role": columns.role, "through": _THROUGH}
     tests = " and ".join(
         f"({names.get(name) or f'a.{name}'}) is not distinct from {parameters.add(getattr(line, name))}"
         for name in _SAME

@@ -13,6 +13,8 @@ from varde.fhir.definitions import resource_types, type_number
 from varde.fhir.errors import Forbidden
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
+from varde.trust.law.table import Band, Reach
+from varde.trust.law.things import Thing
 from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
 
@@ -46,14 +48,17 @@ def condition(scope: Scope, alias: str, parameters: Parameters) -> str:
     if scope.patient is None:
         return "false"
     patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
-    if scope.actor.kind is ActorKind.REPRESENTATIVE and only_own_representation(scope):
+    reach = reach_of(scope)
+    if reach is Reach.NONE:
+        return "false"
+    if reach is Reach.OWN:
         return f"({patient} and {own(scope, alias, parameters)})"
     return f"({patient} and ({plain(scope, alias, parameters)} or {_tells_of_the_seen(scope, alias, parameters)}))"
 
 
-def only_own_representation(scope: Scope) -> bool:
-    """Whether one who acts for another reads only what they did themselves (Table A, access log, 12–15 years)."""
-    return False
+def reach_of(scope: Scope) -> Reach:
+    """How far a patient, or who acts for one, reaches in the log, by the law's table (Table A)."""
+    return Reach.SEE if scope.mandate is None else scope.mandate.right(Thing.LOG).most
 
 
 def own(scope: Scope, alias: str, parameters: Parameters) -> str:
@@ -69,14 +74,15 @@ def plain(scope: Scope, alias: str, parameters: Parameters) -> str:
     so would what people looked at, to those from whom staff withhold a child's things.
     """
     nothing_named = f"cardinality({alias}.resource_ids) = 0"
-    if scope.actor.kind is ActorKind.PATIENT and not is_young(scope):
+    if _is_grown(scope):
         return f"({alias}.actor_kind <> 'system' or {nothing_named})"
     return f"({nothing_named} or {own(scope, alias, parameters)})"
 
 
-def is_young(scope: Scope) -> bool:
-    """Whether the reader is one from whom things may be withheld for age (FAM-05, FAM-19)."""
-    return False
+def _is_grown(scope: Scope) -> bool:
+    """Whether the reader is the patient, and of an age from which nothing is withheld for (FAM-05, FAM-19)."""
+    young = scope.mandate is not None and scope.mandate.band in {Band.CHILD, Band.TWELVE, Band.YOUTH}
+    return scope.actor.kind is ActorKind.PATIENT and not young
 
 
 def _tells_of_the_seen(scope: Scope, alias: str, parameters: Parameters) -> str:
