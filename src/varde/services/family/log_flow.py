@@ -163,7 +163,8 @@ async def in_words(
     titles = await _titles(platform, scope, (one for line in found for one in line.references), speech, connection)
     made = []
     for line in found:
-        ground = GROUNDS.get(line.ground)
+        # A refusal keeps the ground that was asked on; what it met was that there was none.
+        ground = GROUNDS.get(line.ground) if line.allowed else GROUNDS["none"]
         made.append(
             Shown(
                 line.id, line.day, line.first, line.last, who_in_words(line, speech),
