@@ -177,7 +177,10 @@ async def lines(connection: Any, scope: Scope, wanted: Wanted, before: str | Non
     parameters = Parameters()
     asked = _asked(scope, wanted, parameters)
     # The day of the mark is read whole again: what came before it within the day may stand in a line begun there.
-    ceiling = None if mark is None else _start(mark.astimezone(OSLO).date() + timedelta(days=1))
+    ceiling = None
+    if mark is not None:
+        last = (mark - timedelta(microseconds=1)).astimezone(OSLO).date()
+        ceiling = _start(last + timedelta(days=1))
     if ceiling is not None:
         asked += f" and a.at < {parameters.add(ceiling)}"
     oldest = await connection.fetchval(
