@@ -47,7 +47,7 @@ def explain_access(access: Access) -> Operation:
             raise NotFound.of(ABSENT) from None
         if stored.patient != patient:
             raise NotFound.of(ABSENT)
-        await scope.record(Disclosure(Interaction.READ, kind, [identifier], [patient], query="$explain-access"), None)
+        await scope.record(Disclosure(Interaction.READ, kind, [identifier], [patient], query=NAME), None)
         seers = await who_may_see(access, kind, identifier)
         return Answer(200, orjson.dumps(as_parameters(seers)))
 
