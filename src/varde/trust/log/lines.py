@@ -18,7 +18,7 @@ from varde.fhir.gate import Parameters
 from varde.trust.log.reach import Columns, condition, own, references_of
 from varde.trust.scope import Scope
 
-WINDOW = 2000
+WINDOW = 500
 """Rows that a page of lines looks at, about."""
 LINES = 40
 SAMPLES = 3
@@ -131,7 +131,7 @@ _SAME = ("actor_kind", "actor", "name", "role", "unit", "unit_name", "acting_for
 def _asked(scope: Scope, wanted: Wanted, parameters: Parameters) -> str:
     """The rows of the log named `a` that may be read and are asked for."""
     columns = Columns.of(scope, "a")
-    parts = [condition(scope, "a", parameters)]
+    parts = [condition(scope, "a", parameters, people=wanted.who is Who.PEOPLE)]
     if wanted.who is Who.PEOPLE:
         parts.append(f"a.actor_kind <> 'system' and not ({own(scope, 'a', parameters)})")
     elif wanted.who is Who.OWN:

@@ -33,8 +33,8 @@ async def admit(scope: Scope, interaction: Interaction, *, allowed: bool = True)
     raise Forbidden.of("this is not open to you")
 
 
-def condition(scope: Scope, alias: str, parameters: Parameters) -> str:
-    """SQL condition on rows of trust_audit that the scope may read.
+def condition(scope: Scope, alias: str, parameters: Parameters, *, people: bool = False) -> str:
+    """SQL condition on rows of trust_audit that the scope may read; `people`: of those that no system made.
 
     A patient reads what was done to their own record; one who acts for them the same, but never what tells of things
     withheld from that reader; staff what they did themselves; who follows up the log, and systems, all of it.
@@ -47,12 +47,14 @@ def condition(scope: Scope, alias: str, parameters: Parameters) -> str:
         return "true" if scope.grant is None else scope.grant.predicate(alias, EVENT, parameters)
     if scope.patient is None:
         return "false"
-    patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
     reach = reach_of(scope)
     if reach is Reach.NONE:
         return "false"
+    patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
     if reach is Reach.OWN:
         return f"({patient} and {own(scope, alias, parameters)})"
+    if people and _is_grown(scope):
+        return f"({patient} and {alias}.actor_kind <> 'system')"  # all of these are plain
     return f"({patient} and ({plain(scope, alias, parameters)} or {_tells_of_the_seen(scope, alias, parameters)}))"
 
 
