@@ -25,7 +25,9 @@ from varde.services.family.log_staff import staff_routes
 from varde.services.family.log_watch import handlers
 from varde.services.family.log_words import SORTS, types_of
 from varde.services.family.part import Part
+from varde.trust.law.table import Reach
 from varde.trust.log.lines import Wanted, Who
+from varde.trust.log.reach import reach_of
 from varde.web import flash
 from varde.web.forms import Form
 from varde.web.guards import form_of, patient_page
@@ -75,6 +77,8 @@ def patient_routes(platform: Platform) -> Sequence[BaseRoute]:
     @patient_page
     async def overview(request: Request) -> Response:
         form, scope = form_of(request), request.state.scope
+        if reach_of(scope) is Reach.NONE:
+            return render(request, "family/log_closed.html")
         wanted, fields = wanted_of(form)
         try:
             found = await log_flow.overview(platform, scope, wanted, form.one("for") or None, speech_of(request))

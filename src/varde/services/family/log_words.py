@@ -16,11 +16,6 @@ from varde.web.languages import Speech, Words
 _ = str  # marks messages for extraction
 
 
-def ngettext(one: str, many: str) -> tuple[str, str]:
-    """Marks a message and its plural for extraction."""
-    return one, many
-
-
 @dataclass(frozen=True, slots=True)
 class Sort:
     """A sort of things, as patients think of them."""
@@ -30,41 +25,42 @@ class Sort:
     """For the filter."""
     types: frozenset[str]
     counted: tuple[str, str]
+    """One of them, and several with %(count)s."""
     named: str | None = None
     """With %(title)s; None where single ones have no title that says anything."""
 
 
 SORTS: Sequence[Sort] = (
     Sort("brev", _("Brev og meldinger"), frozenset({"Communication", "CommunicationRequest"}),
-         ngettext("et brev", "%(count)s brev"), _("brevet «%(title)s»")),
+         (_("et brev"), _("%(count)s brev")), _("brevet «%(title)s»")),
     Sort("timer", _("Timer"), frozenset({"Appointment", "AppointmentResponse"}),
-         ngettext("en time", "%(count)s timer"), _("timen %(title)s")),
+         (_("en time"), _("%(count)s timer")), _("timen %(title)s")),
     Sort("provesvar", _("Prøvesvar"),
          frozenset({"Observation", "DiagnosticReport", "Specimen", "ImagingStudy", "Media"}),
-         ngettext("et prøvesvar", "%(count)s prøvesvar"), _("prøvesvaret «%(title)s»")),
+         (_("et prøvesvar"), _("%(count)s prøvesvar")), _("prøvesvaret «%(title)s»")),
     Sort("dokumenter", _("Dokumenter"), frozenset({"DocumentReference", "Composition", "Binary", "DocumentManifest"}),
-         ngettext("et dokument", "%(count)s dokumenter"), _("dokumentet «%(title)s»")),
+         (_("et dokument"), _("%(count)s dokumenter")), _("dokumentet «%(title)s»")),
     Sort("henvisninger", _("Henvisninger"), frozenset({"ServiceRequest"}),
-         ngettext("en henvisning", "%(count)s henvisninger"), _("henvisningen «%(title)s»")),
+         (_("en henvisning"), _("%(count)s henvisninger")), _("henvisningen «%(title)s»")),
     Sort("opphold", _("Opphold og behandling"), frozenset({"Encounter", "EpisodeOfCare", "Procedure"}),
-         ngettext("et opphold eller en behandling", "%(count)s opphold og behandlinger")),
+         (_("et opphold eller en behandling"), _("%(count)s opphold og behandlinger"))),
     Sort("planer", _("Planer"), frozenset({"CarePlan", "CareTeam", "Goal"}),
-         ngettext("en plan", "%(count)s planer"), _("planen «%(title)s»")),
+         (_("en plan"), _("%(count)s planer")), _("planen «%(title)s»")),
     Sort("skjema", _("Skjema"), frozenset({"QuestionnaireResponse"}),
-         ngettext("et skjema", "%(count)s skjemaer")),
+         (_("et skjema"), _("%(count)s skjemaer"))),
     Sort("diagnoser", _("Diagnoser og allergier"), frozenset({"Condition", "AllergyIntolerance", "ClinicalImpression"}),
-         ngettext("en diagnose eller allergi", "%(count)s diagnoser og allergier")),
+         (_("en diagnose eller allergi"), _("%(count)s diagnoser og allergier"))),
     Sort("legemidler", _("Legemidler og vaksiner"), frozenset(
         {"MedicationRequest", "MedicationStatement", "MedicationDispense", "MedicationAdministration", "Immunization"}),
-         ngettext("et legemiddel eller en vaksine", "%(count)s legemidler og vaksiner")),
+         (_("et legemiddel eller en vaksine"), _("%(count)s legemidler og vaksiner"))),
     Sort("person", _("Navn og kontaktopplysninger"), frozenset({"Patient", "RelatedPerson"}),
-         ngettext("navn og kontaktopplysninger", "navn og kontaktopplysninger")),
+         (_("navn og kontaktopplysninger"), _("navn og kontaktopplysninger"))),
     Sort("valg", _("Samtykker og sperringer"), frozenset({"Consent"}),
-         ngettext("et samtykke eller en sperring", "%(count)s samtykker og sperringer")),
+         (_("et samtykke eller en sperring"), _("%(count)s samtykker og sperringer"))),
     Sort("logg", _("Denne loggen"), frozenset({"AuditEvent"}),
-         ngettext("denne loggen", "denne loggen")),
+         (_("denne loggen"), _("denne loggen"))),
 )  # fmt: skip
-OTHER = Sort("annet", _("Annet"), frozenset(), ngettext("en opplysning", "%(count)s opplysninger"))
+OTHER = Sort("annet", _("Annet"), frozenset(), (_("en opplysning"), _("%(count)s opplysninger")))
 _SORT_OF = {kind: sort for sort in SORTS for kind in sort.types}
 _VERBS: Mapping[str, tuple[str, str]] = {
     "create": (_("skrev %(what)s"), _("prøvde å skrive %(what)s")),
@@ -153,10 +149,14 @@ def _things(sorts: Sequence[_Counted], speech: Speech) -> list[str]:
         elif sort.named and titles and all(titles) and counted.count == len(titles) < SAMPLES:
             said += [speech.gettext(sort.named, title=title) for title in titles]
         else:
-            said.append(speech.ngettext(*sort.counted, counted.count))
+            said.append(_counted(sort, counted.count, speech))
     if left:
-        said.append(speech.ngettext(*OTHER.counted, left))
+        said.append(_counted(OTHER, left, speech))
     return said
+
+
+def _counted(sort: Sort, count: int, speech: Speech) -> str:
+    return speech.gettext(sort.counted[0]) if count == 1 else speech.gettext(sort.counted[1], count=count)
 
 
 def _joined(parts: Sequence[str], speech: Speech) -> str:
@@ -188,5 +188,5 @@ def moment_in_words(done: Done, titles: Mapping[str, str], speech: Speech, *, al
     if sort.named and names:
         what = _joined([speech.gettext(sort.named, title=name) for name in names], speech)
     else:
-        what = speech.ngettext(*sort.counted, max(done.things, 1))
+        what = _counted(sort, max(done.things, 1), speech)
     return speech.gettext(_VERBS.get(done.interaction, _SAW)[0 if allowed else 1], what=what)
