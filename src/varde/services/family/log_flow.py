@@ -143,7 +143,7 @@ async def own_log(
     platform: Platform, scope: Scope, before: str | None, speech: Speech
 ) -> tuple[list[Shown], str | None]:
     """What is logged about a member of staff. Patients are named only where the unit treats them still."""
-    await admit(scope, Interaction.SEARCH, allowed=True)
+    await admit(scope, Interaction.SEARCH)
     async with platform.database.connection() as connection:
         page = await lines(connection, scope, Wanted(who=Who.ALL), before)
         shown = await in_words(platform, scope, page.lines, speech, connection)

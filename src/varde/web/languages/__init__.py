@@ -1,8 +1,8 @@
 """The four languages of the pages: catalogs, and dates in words. Texts of letters are with the letters.
 
 Norwegian Bokmål is the source: a message's id is its Bokmål text. `nn.po`, `se.po` and `en.po` lie beside
-this file, those of a service in its own `languages/` folder, in one file or one a part. They are read as they are when a process starts,
-so there is no compiled catalog that could be older than its source.
+this file, those of a service in its own `languages/` folder, in one file or one a part. They are read as they are when
+a process starts, so there is no compiled catalog that could be older than its source.
 """
 
 from __future__ import annotations
