@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from varde.services import Platform
     from varde.trust.scope import Scope
 
+_ = str  # marks messages for extraction
+
 CHOICES_OF = timedelta(days=5 * 366)
 """How far back units and people are offered to filter by."""
 EMERGENCY = "BTG"
@@ -104,7 +106,7 @@ async def everything(platform: Platform, scope: Scope, wanted: Wanted, speech: S
     found: list[Shown] = []
     before: str | None = None
     async with platform.database.connection() as connection:
-        for _ in range(DOWNLOADED):
+        for _page in range(DOWNLOADED):
             page = await lines(connection, scope, wanted, before)
             found += await in_words(platform, scope, page.lines, speech, connection)
             before = page.next
@@ -149,9 +151,10 @@ async def own_log(
         shown = await in_words(platform, scope, page.lines, speech, connection)
         names = await patient_names(platform, scope, {line.patient for line in page.lines}, connection)
     await scope.record(Disclosure(Interaction.SEARCH, EVENT, [], []), None)
-    nobody = speech.gettext("en pasient")
+    nobody = speech.gettext(_("en pasient"))
+    several = speech.gettext(_("flere, eller ingen"))
     return [
-        replace(said, patient=names.get(line.patient, nobody) if line.patient else "–")
+        replace(said, patient=names.get(line.patient, nobody) if line.patient else several)
         for said, line in zip(shown, page.lines, strict=True)
     ], page.next
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _ = str  # marks messages for extraction
 
-MENU = MenuItem("/innsyn", _("Hvem har sett journalen"))
+MENU = MenuItem("/innsyn", _("Hvem har sett"))
 STAFF_MENU = MenuItem("/arbeid/innsyn", _("Tilgangslogg"))
 ASKED = flash.register("log.asked", _("Spørsmålet er sendt. Svaret kommer her på siden."), "success")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -110,8 +110,9 @@ def done_in_words(line: Line, titles: Mapping[str, str], speech: Speech) -> str:
     listed = False
     for done in line.done:
         if not done.things and done.interaction == "search":
-            listed = True
-            continue
+            listed = line.patient is not None
+            if listed:
+                continue
         sort = sort_of(done.type)
         counted = verbs.setdefault(_VERBS.get(done.interaction, _SAW), {}).setdefault(sort.key, _Counted(sort))
         counted.times += max(done.things, done.times)

@@ -16,6 +16,7 @@ from typing import Any
 from varde.clock import OSLO
 from varde.fhir.gate import Parameters
 from varde.trust.log.reach import Columns, condition, own, references_of
+from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
 
 WINDOW = 500
@@ -138,6 +139,9 @@ def _asked(scope: Scope, wanted: Wanted, parameters: Parameters) -> str:
         parts.append(own(scope, "a", parameters))
     elif wanted.who is Who.SYSTEMS:
         parts.append("a.actor_kind = 'system'")
+    if scope.actor.kind is ActorKind.STAFF:
+        # A list of several patients stands in each one's log, and once as a whole: that is what its reader did.
+        parts.append("(a.patient is null or a.interaction <> 'search' or a.resource_ids <> '{}')")
     if wanted.unit is not None:
         parts.append(f"a.unit = {parameters.add(wanted.unit)}")
     if wanted.actor is not None:
