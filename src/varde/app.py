@@ -34,6 +34,7 @@ from varde.trust.helseid.granting import Granting
 from varde.trust.identity.registration import Level
 from varde.trust.keeping import Keeper
 from varde.trust.log.shielded import Shielded
+from varde.trust.referrals import Assessments
 from varde.trust.replay import Replays
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
@@ -164,6 +165,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     projections: list[Projection] = [
         CareRelations(),
         Shielded(),
+        Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
     ]

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from varde.edges.registers import RegisteredPerson, Registers, RegisterUnavailable
 from varde.fhir.errors import Unavailable
+from varde.trust.law.mandate import Bond, Facts
+from varde.trust.law.table import Relation
+from varde.trust.mandates import Bound, Party
 from varde.trust.policy import Parenthood
 
 
 class RegisteredFamilies:
-    """`trust.access.Families` over the population register. A register that is away means that nothing is shown."""
+    """`trust.mandates.Mandates` over the population register. A register that is away means that nothing is shown."""
 
     def __init__(self, registers: Registers) -> None:
         self._registers = registers
@@ -31,6 +34,21 @@ class RegisteredFamilies:
             protected=known[parent].protection.hides_address or the_child.protection.hides_address,
             child_dead=the_child.dead is not None,
         )
+
+    async def facts(self, asker: Party, patient: Party) -> Facts:
+        """See trust.mandates.Mandates."""
+        if asker.id == patient.id:
+            return Facts((Bond(Relation.SELF),))
+        return (await self.parenthood(asker.number, patient.number)).facts
+
+    async def whom(self, asker: Party) -> Bound:
+        """See trust.mandates.Mandates."""
+        return Bound(tuple(await self.children(asker.number)))
+
+    async def who(self, patient: Party) -> Bound:
+        """See trust.mandates.Mandates."""
+        found = (await self._persons([patient.number])).get(patient.number)
+        return Bound(found.parents if found else ())
 
     async def children(self, parent: str) -> Sequence[str]:
         """National identity numbers of those for whom `parent` is responsible. Raises Unavailable."""

@@ -21,6 +21,7 @@ from varde.trust.care import CareRelations
 from varde.trust.log.auditing import AuditEvents
 from varde.trust.log.shielded import Shielded
 from varde.trust.policy import Parenthood
+from varde.trust.referrals import Assessments
 from varde.trust.tokens import Authenticator, DemoTokens
 
 
@@ -33,7 +34,7 @@ def one_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def world(database: Database, clock: SetClock, tmp_path: Path) -> AsyncIterator[World]:
-    store = Store(database, clock, (CareRelations(), Shielded()))
+    store = Store(database, clock, (CareRelations(), Assessments(), Shielded()))
     log = AuditLog(database, clock)
     together = Parenthood(responsible=True, a_parent_at_childs_address=True, protected=False)
     register = Register({(KARI, CHILD): together, (KARI, YOUTH): together})

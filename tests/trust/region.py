@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -15,9 +15,12 @@ from varde.db import Database
 from varde.fhir.store import Store
 from varde.trust.access import ROLE_SYSTEM, Access
 from varde.trust.audit import AuditLog
+from varde.trust.law.mandate import Bond, Facts
+from varde.trust.law.marks import RESTRICTION
+from varde.trust.law.table import Relation
+from varde.trust.mandates import Bound, Party
 from varde.trust.persons import HPR, make_number, system_of
 from varde.trust.policy import Parenthood
-from varde.trust.scope import RESTRICTION
 from varde.trust.tokens import Authenticator, DemoTokens
 
 Resource = dict[str, Any]
@@ -44,11 +47,22 @@ class Register:
 
     parents: dict[tuple[str, str], Parenthood] = field(default_factory=dict)
 
-    async def parenthood(self, parent: str, child: str) -> Parenthood:
-        return self.parents.get((parent, child), Parenthood(False, False, False))
+    facts_of: dict[tuple[str, str], Facts] = field(default_factory=dict)
+    """Whatever else binds the one to the other; before `parents`."""
 
-    async def children(self, parent: str) -> Sequence[str]:
-        return [child for one, child in self.parents if one == parent]
+    async def facts(self, asker: Party, patient: Party) -> Facts:
+        asked = (asker.number, patient.number)
+        if asked in self.facts_of:
+            return self.facts_of[asked]
+        if asker.id == patient.id:
+            return Facts((Bond(Relation.SELF),))
+        return self.parents.get(asked, Parenthood(False, False, False)).facts
+
+    async def whom(self, asker: Party) -> Bound:
+        return Bound(tuple(child for one, child in [*self.parents, *self.facts_of] if one == asker.number != child))
+
+    async def who(self, patient: Party) -> Bound:
+        return Bound(tuple(one for one, child in [*self.parents, *self.facts_of] if child == patient.number != one))
 
 
 def patient(national: str, born: date, name: str, **more: Any) -> Resource:

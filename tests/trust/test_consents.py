@@ -26,7 +26,7 @@ NOW = datetime(2026, 11, 25, 9, 30, 0, 123456, tzinfo=UTC)
 WHO: dict[str, Any] = {"id": "c-1", "patient": "p-1", "at": NOW}
 ALL: list[AccessDecision] = [
     PowerOfAttorney(receiver="p-2", things=frozenset({"letters", "results"}), ends=NOW + timedelta(days=9), **WHO),
-    PowerOfAttorney(receiver="p-2", things=frozenset({"letters"}), acting=False, by="Patient/p-1", **WHO),
+    PowerOfAttorney(receiver="p-2", things=frozenset({"letters"}), by="Patient/p-1", **WHO),
     YouthAccess(by="Patient/p-3", **WHO),
     YouthAccess(by="Patient/p-4", withdrawn=True, **WHO),
     ReferralAssessment(referral="s-1", by="Practitioner/h-1", unit="u-1", **WHO),

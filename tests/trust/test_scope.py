@@ -28,6 +28,7 @@ from tests.trust.region import (
 from varde.clock import OSLO
 from varde.fhir.errors import Forbidden, NotFound
 from varde.fhir.store import Store
+from varde.trust import grounds
 from varde.trust.access import Refused
 from varde.trust.scope import Scope
 
@@ -61,26 +62,35 @@ async def test_a_parent_sees_a_child_under_12_until_midnight_of_the_birthday(wor
     parent = world.bearer(pid=KARI, for_=CHILD)
     assert await ids(world, parent, "/Observation") == {"result-child"}
     assert await status(world, parent, "/Observation/result-kari") == 404
+    assert await ids(world, parent, "/Patient") == {"child"}
+    assert await status(world, parent, "/Observation/result-child/_history") == 200
     world.clock.advance(timedelta(seconds=10))
-    assert await status(world, parent, "/Observation") == 401
+    assert await ids(world, parent, "/Observation") == set()
+    assert await ids(world, parent, "/Communication") == set()
+    assert await ids(world, parent, "/Patient") == {"child"}  # contact data, table A
+    assert await status(world, parent, "/Observation/result-child/_history") == 403
 
 
 async def test_whom_a_parent_may_act_for_is_asked_of_the_register_and_the_clock(world: World) -> None:
-    """FAM-02, FAM-03: the youth is a child of hers too, and is not on the list."""
-    assert [child.id for child in await world.access.represented("kari")] == ["child"]
+    """FAM-02, FAM-03, FAM-10: the youth is a child of hers too, for whom little is left to see."""
+    assert [child.id for child in await world.access.represented("kari")] == ["youth", "child"]
     assert await world.access.represented("ola") == []
     scope, person, child = await world.access.act_for("kari", "child")
     assert (scope.acting_for, person.id, child.id) == ("child", "kari", "child")  # FAM-18
+    assert scope.mandate is not None and scope.mandate.whole
     world.clock.advance(timedelta(days=2))
-    assert await world.access.represented("kari") == []
-    for whose in ("child", "youth", "ola", "nobody"):
+    narrow = (await world.access.act_for("kari", "child"))[0]
+    assert narrow.ground is grounds.PARENT_OF_YOUTH and narrow.mandate is not None and not narrow.mandate.whole
+    world.clock.set(datetime(2027, 2, 3, tzinfo=OSLO))  # the youth turns 16
+    assert [child.id for child in await world.access.represented("kari")] == ["child"]
+    for whose in ("youth", "ola", "nobody"):
         with pytest.raises((Refused, LookupError)):
             await world.access.act_for("kari", whose)
 
 
-@pytest.mark.parametrize(("asks", "whose"), [(OLA, CHILD), (KARI, YOUTH), (KARI, OLA), (YOUTH, None), (DEAD, None)])
+@pytest.mark.parametrize(("asks", "whose"), [(OLA, CHILD), (KARI, OLA), (CHILD, None), (DEAD, None)])
 async def test_who_is_not_let_in(world: World, asks: str, whose: str | None) -> None:
-    """FAM-02 no responsibility, FAM-03 youth, FAM-01 another adult, FAM-06 under 16, FAM-16 dead."""
+    """FAM-02 no responsibility, FAM-01 another adult, FAM-06 under 13, FAM-16 dead."""
     answer = await world.client.get("/Patient", headers=world.bearer(pid=asks, for_=whose))
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="fhir", error="invalid_token"'

@@ -12,7 +12,7 @@ create table trust_assessment (          -- who a referral is open to (FAM-19), 
 );
 create index trust_assessment_patient on trust_assessment (patient, referral, dated desc, rid desc);
 
-create table trust_decision (            -- Consents that hold a decision of who may see what, and which kind
+create table trust_consent_kind (            -- Consents that hold a decision of who may see what, and which kind
     rid bigint primary key,              -- kept when the Consent is deleted: its former versions stay hidden
     kind text collate "C" not null
 );

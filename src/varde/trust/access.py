@@ -7,9 +7,10 @@ running session is judged anew shows nothing to anybody, and leaves no row of it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -22,21 +23,16 @@ from varde.fhir.store import Store
 from varde.trust import grounds
 from varde.trust.audit import AuditLog, Who
 from varde.trust.grounds import Ground
+from varde.trust.law.mandate import Bond, Facts, Mandate, mandate_of
+from varde.trust.law.table import PARENTS, Narrowing, Relation
+from varde.trust.mandates import Bound, Mandates
 from varde.trust.persons import DNR, FNR, HPR, is_national_number, system_of
-from varde.trust.policy import (
-    ActorKind,
-    Decision,
-    Parenthood,
-    StaffRole,
-    own_access,
-    parental_access,
-    staff_types,
-)
+from varde.trust.policy import ActorKind, Decision, StaffRole, entry, staff_types
 from varde.trust.scope import Actor, Scope, patient_types
 from varde.trust.smart.grant import Grant
 
 _ROLES = {"doctor": StaffRole.CLINICIAN, "nurse": StaffRole.CLINICIAN, "secretary": StaffRole.SECRETARY,
-          "operator": StaffRole.OPERATOR}  # fmt: skip
+          "operator": StaffRole.OPERATOR, "auditor": StaffRole.AUDITOR}  # fmt: skip
 PURPOSES = frozenset({"TREAT", "ETREAT", "COC"})
 """What staff may ask for (v3-PurposeOfUse). ETREAT opens no more than TREAT does; emergency access, BTG, needs its
 written reason first (FAM-34)."""
@@ -52,18 +48,6 @@ class Refused(Exception):
     def __init__(self, decision: Decision) -> None:
         super().__init__(decision.why)
         self.decision = decision
-
-
-class Families(Protocol):
-    """What the population register tells of a would-be parent and a child (edges/registers)."""
-
-    async def parenthood(self, parent: str, child: str) -> Parenthood:
-        """By national identity numbers."""
-        ...
-
-    async def children(self, parent: str) -> Sequence[str]:
-        """National identity numbers of those for whom `parent` has parental responsibility."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +112,19 @@ class _Unlogged:
 class Access:
     """Makes scopes. One a process."""
 
-    def __init__(self, store: Store, clock: Clock, log: AuditLog, families: Families | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        log: AuditLog,
+        mandates: Mandates | None = None,
+        narrowing: Narrowing | None = None,
+    ) -> None:
         self.store = store
         self.clock = clock
         self.log = log
-        self._families = families
+        self._mandates = mandates
+        self._narrowing = narrowing or Narrowing()
 
     def for_system(
         self,
@@ -177,25 +169,39 @@ class Access:
 
     async def _decided(self, person: Person, patient: Person) -> Scope:
         """The scope of `person` for the things of `patient`, by the clock now. Raises Refused, LookupError."""
-        on = today(self.clock)
-        decision = own_access(person.born, on, dead=person.dead)
-        # Who may not use the services for themselves may not do so for another.
+        mandate = await self._mandate(person, patient)
+        decision = entry(mandate)
         if not decision.allowed:
             await self._refuse(person, patient, decision)
-        if patient.id == person.id:
-            actor = Actor(ActorKind.PATIENT, person.id, person.name, role="pasient")
-            return self._patient_scope(actor, decision.ground, person.id)
-        decision = await self._parental(person, patient, on)
-        if not decision.allowed:
-            await self._refuse(person, patient, decision)
-        actor = Actor(ActorKind.REPRESENTATIVE, person.id, person.name, role="forelder")
-        return self._patient_scope(actor, decision.ground, patient.id)
+        own = patient.id == person.id
+        kind = ActorKind.PATIENT if own else ActorKind.REPRESENTATIVE
+        actor = Actor(kind, person.id, person.name, role=_role(mandate))
+        return self._patient_scope(actor, decision.ground, patient.id, mandate)
 
-    async def _parental(self, parent: Person, child: Person, on: date) -> Decision:
-        if self._families is None:
-            raise LookupError("no register of families")
-        facts = await self._families.parenthood(parent.number, child.number)
-        return parental_access(child.born, on, replace(facts, child_dead=facts.child_dead or child.dead))
+    async def mandate(self, person_id: str, patient_id: str) -> Mandate:
+        """What one may see and do of the other's now, also where that is nothing, by ids of Patients: for what tells
+        of it. Raises LookupError, Unavailable."""
+        person = await self._known(person_id)
+        return await self._mandate(person, person if patient_id == person_id else await self._known(patient_id))
+
+    async def _mandate(self, person: Person, patient: Person) -> Mandate:
+        facts = await self.facts(person, patient)
+        return mandate_of(
+            facts, patient.born, today(self.clock), asker_born=person.born, narrowing=self._narrowing
+        )  # fmt: skip
+
+    async def facts(self, person: Person, patient: Person) -> Facts:
+        """What binds the one to the other now (trust/mandates.py). Raises Unavailable, LookupError."""
+        own = person.id == patient.id
+        if self._mandates is None:
+            if not own:
+                raise LookupError("no register of families")
+            return Facts((Bond(Relation.SELF),), dead=person.dead)
+        facts = await self._mandates.facts(person, patient)
+        if own:
+            return replace(facts, bonds=(Bond(Relation.SELF),), dead=facts.dead or person.dead)
+        bonds = tuple(bond for bond in facts.bonds if bond.relation is not Relation.SELF)  # FAM-17
+        return replace(facts, bonds=bonds, dead=facts.dead or person.dead or patient.dead)
 
     async def for_session(self, person_id: str, patient_id: str) -> Scope:
         """The scope of a running session, decided anew at every request, by the clock (FAM-15).
@@ -211,16 +217,38 @@ class Access:
         return await self._decided(person, patient), person, patient
 
     async def represented(self, person_id: str) -> list[Person]:
-        """Those whom a person, by the Patient's id, may act for now (FAM-02), the eldest first."""
-        if self._families is None:
+        """Those whom a person, by the Patient's id, may act for now (FAM-02, FAM-12, FAM-13), the eldest first."""
+        if self._mandates is None:
             return []
         person = await self._known(person_id)
-        found = []
-        for number in await self._families.children(person.number):
-            child = await self.person(number)
-            if child is not None and (await self._parental(person, child, today(self.clock))).allowed:
-                found.append(child)
-        return sorted(found, key=lambda child: (child.born, child.name))
+        found = await self._bound(person, await self._mandates.whom(person))
+        allowed = [one for one in found if entry(await self._mandate(person, one)).allowed]
+        return sorted(allowed, key=lambda one: (one.born, one.name))
+
+    async def bound_to(self, patient: Person) -> list[Person]:
+        """Those who may be able to act for a patient: each is then asked about with `facts`."""
+        return [] if self._mandates is None else await self._bound(patient, await self._mandates.who(patient))
+
+    async def person_by_rid(self, rid: int) -> Person | None:
+        """The person whose Patient has this rid; None for none, and for one without a national identity number."""
+        async with self.store.database.connection() as connection:
+            found = await connection.fetchval("select id from resource where rid = $1 and not deleted", rid)
+        try:
+            return await self._known(found) if found is not None else None
+        except LookupError:
+            return None
+
+    async def _bound(self, person: Person, bound: Bound) -> list[Person]:
+        found: dict[str, Person] = {}
+        for number in bound.numbers:
+            one = await self.person(number)
+            if one is not None:
+                found[one.id] = one
+        for patient_id in bound.patients:
+            with suppress(LookupError):
+                found.setdefault(patient_id, await self._known(patient_id))
+        found.pop(person.id, None)
+        return list(found.values())
 
     async def _known(self, patient_id: str) -> Person:
         """One who logged in, or for whom one did, as the record says now. Raises LookupError."""
@@ -233,8 +261,10 @@ class Access:
             raise LookupError("replaced by another record")
         return _person(resource, national_number(resource))
 
-    def _patient_scope(self, actor: Actor, ground: Ground, patient: str) -> Scope:
-        return Scope(actor, ground, "PATRQT", self.log, self.clock, patient=patient, types=patient_types())
+    def _patient_scope(self, actor: Actor, ground: Ground, patient: str, mandate: Mandate | None = None) -> Scope:
+        return Scope(
+            actor, ground, "PATRQT", self.log, self.clock, patient=patient, types=patient_types(), mandate=mandate
+        )  # fmt: skip
 
     async def _refuse(self, person: Person, patient: Person, decision: Decision) -> None:
         actor = Actor(ActorKind.PATIENT, person.id, person.name)
@@ -305,11 +335,22 @@ class Access:
 
     def staff_scope(self, position: Position, purpose: str = "TREAT") -> Scope:
         """The scope of a position that `positions` found."""
+        audits = position.role is StaffRole.AUDITOR
         ground = grounds.TREATMENT if position.role is StaffRole.CLINICIAN else grounds.ADMINISTRATION
+        ground = grounds.LOG_FOLLOW_UP if audits else ground
         actor = Actor(
             ActorKind.STAFF, position.hpr, position.name, position.role_text, position.unit, position.unit_name
         )
-        return Scope(actor, ground, purpose, self.log, self.clock, types=staff_types(position.role))
+        return Scope(actor, ground, purpose, self.log, self.clock, types=staff_types(position.role), audits=audits)
+
+
+def _role(mandate: Mandate) -> str:
+    """What who asks is to the patient, as the log has it: by the bond that counts the most."""
+    if Relation.SELF in mandate.relations:
+        return "pasient"
+    if PARENTS & set(mandate.relations):
+        return "forelder"
+    return "verge" if Relation.GUARDIAN in mandate.relations else "fullmektig"
 
 
 def _under_way(period: dict[str, Any], now: datetime) -> bool:

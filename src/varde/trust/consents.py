@@ -102,9 +102,7 @@ class PowerOfAttorney(Decided):
     receiver: str
     """Id of the receiver's Patient."""
     things: frozenset[str]
-    """Codes of `THINGS` that may be seen."""
-    acting: bool = True
-    """May also act, not only see."""
+    """Codes of `THINGS` that may be seen and done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +211,7 @@ def to_fhir(decision: AccessDecision) -> dict[str, Any]:
         case PowerOfAttorney():
             provision["type"] = "permit"
             provision["actor"] = [_actor({"reference": f"Patient/{decision.receiver}"}, "PRCP")]
-            provision["action"] = _actions("access", *(["correct"] if decision.acting else []))
+            provision["action"] = _actions("access", "correct")
             provision["code"] = [_code(THINGS, thing) for thing in sorted(decision.things)]
         case YouthAccess():
             provision["type"] = "permit"
@@ -283,8 +281,7 @@ def _read(kind: Kind, resource: Mapping[str, Any]) -> AccessDecision:
     match kind:
         case Kind.POWER_OF_ATTORNEY:
             things = frozenset(_codes(provision, THINGS))
-            acting = any(c["code"] == "correct" for a in provision.get("action", ()) for c in a["coding"])
-            return PowerOfAttorney(receiver=_id_of(actors[0], "Patient"), things=things, acting=acting, **common)
+            return PowerOfAttorney(receiver=_id_of(actors[0], "Patient"), things=things, **common)
         case Kind.YOUTH_ACCESS:
             return YouthAccess(**common)
         case Kind.REFERRAL_ASSESSMENT:

@@ -43,7 +43,7 @@ class Assessments:
         ]  # fmt: skip
         if kinds:
             await connection.execute(
-                "insert into trust_decision (rid, kind) select * from unnest($1::bigint[], $2::text[])"
+                "insert into trust_consent_kind (rid, kind) select * from unnest($1::bigint[], $2::text[])"
                 " on conflict (rid) do nothing",
                 *(list(column) for column in zip(*kinds, strict=True)),
             )

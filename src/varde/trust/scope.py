@@ -16,11 +16,12 @@ from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
 from varde.trust.audit import Log, Who, masked
 from varde.trust.grounds import Ground
+from varde.trust.law import rendering
+from varde.trust.law.mandate import Mandate
+from varde.trust.law.rendering import Rendering, all_of
+from varde.trust.law.table import Reach
 from varde.trust.policy import ActorKind, withheld_from
 from varde.trust.smart.grant import Grant
-
-RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
-"""Code system of access restrictions in meta.security."""
 
 DIRECTORY = frozenset(
     {
@@ -69,6 +70,8 @@ class Scope:
     """See trust.audit.Who."""
     audits: bool = False
     """Follows up the access log: reads all of it, and nothing else by that (pasientjournalloven § 22)."""
+    mandate: Mandate | None = None
+    """What the law lets a patient, or who acts for one, see and do (law/mandate.py); None for staff and systems."""
 
     @property
     def acting_for(self) -> str | None:
@@ -86,6 +89,9 @@ class Scope:
             return False
         if interaction.writes:
             return self.write_types is None or resource_type in self.write_types
+        # A former version may tell of a referral that the thing was tied to then.
+        if interaction in _FORMER and self.mandate is not None and not self.mandate.whole:
+            return False
         if self.types is None or resource_type == "*":
             return True
         return resource_type in self.types or resource_type in DIRECTORY
@@ -134,7 +140,19 @@ class Scope:
             f"not exists (select 1 from resource was where was.rid = {alias}.rid"
             f" and was.patient is distinct from {alias}.patient)"
         )
-        return f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)} and {stays}"
+        kind = None if resource_type == "*" else resource_type
+        law = []
+        if self.mandate is not None and not self.mandate.whole:
+            render = self._rendering(self.mandate, parameters)
+            done = render.within(alias, kind, Reach.ACT)
+            new = f"not exists (select 1 from resource was where was.rid = {alias}.rid)"
+            law = [render.may_create(alias), f"({new} or {done})"]
+        return all_of(
+            [
+                typed, self._reach(alias, parameters), self._open(alias, parameters),
+                self._no_decision(alias, kind, parameters), stays, *law,
+            ]
+        )  # fmt: skip
 
     def admits(self, interaction: Interaction, resource_type: str, content: bytes | Mapping[str, Any]) -> bool:
         """Whether content that no predicate judges is within the token's scopes; see fhir.gate."""
@@ -168,12 +186,31 @@ class Scope:
         typed = self._types(alias, resource_type, parameters, self.types)
         if typed == "false":
             return "false"
-        return f"{typed} and {self._reach(alias, parameters)} and {self._open(alias, parameters)}"
+        within = "true"
+        if self.mandate is not None and not self.mandate.whole:
+            within = self._rendering(self.mandate, parameters).within(alias, resource_type)
+        if within == "false":
+            return within
+        return all_of(
+            [
+                typed, self._reach(alias, parameters), self._open(alias, parameters),
+                self._no_decision(alias, resource_type, parameters), within,
+            ]
+        )  # fmt: skip
 
     def _open(self, alias: str, parameters: Parameters) -> str:
-        """Not withheld from this kind of actor by a code in meta.security."""
-        withheld = [f"{RESTRICTION}|{code}" for code in sorted(withheld_from(self.actor.kind))]
-        return f"({alias}.security is null or not {alias}.security && {parameters.add(withheld)}::text[])"
+        """Not withheld from this actor by a code in meta.security."""
+        codes = withheld_from(self.actor.kind, self.mandate)
+        return rendering.not_withheld(alias, codes, self.clock.now(), parameters)
+
+    def _no_decision(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
+        """Not a record of who may see what that is kept from this actor (FAM-24, FAM-33)."""
+        kinds = rendering.HIDDEN_FROM_STAFF if self.mandate is None else rendering.HIDDEN_FROM_PERSONS
+        return rendering.not_decision(alias, resource_type, kinds, parameters)
+
+    def _rendering(self, mandate: Mandate, parameters: Parameters) -> Rendering:
+        assert self.patient is not None
+        return Rendering(mandate, self.patient, self.actor.key, self.clock.now(), parameters)
 
     def _reach(self, alias: str, parameters: Parameters) -> str:
         """Whose things: one patient's, or those of the patients that the unit treats (FAM-30)."""
@@ -219,6 +256,9 @@ class Scope:
             actor.kind.value, actor.key, actor.name, actor.role, actor.unit, actor.unit_name, self.acting_for,
             self.purpose, self.ground.key, self.through, self.decision_ref,
         )  # fmt: skip
+
+
+_FORMER = frozenset({Interaction.VREAD, Interaction.HISTORY})
 
 
 def _numbers(types: Iterable[str]) -> list[int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from varde.services import Platform, Service
-from varde.services.family import pages
+from varde.services.family import log_pages, pages
 from varde.services.family.part import Part
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PARTS: Sequence[Part] = (
     pages.PART,
+    log_pages.PART,
 )  # fmt: skip
 
 

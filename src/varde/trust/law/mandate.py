@@ -114,8 +114,7 @@ def mandate_of(
     facts: Facts, born: date, today: date, *, asker_born: date, narrowing: Narrowing = _NARROWING
 ) -> Mandate:
     """What `facts` give of a patient born `born`, on the day `today` in Norway, to one born `asker_born`."""
-    years = age(asker_born, today)
-    bonds = tuple(bond for bond in facts.bonds if years >= _YEARS.get(bond.relation, HEALTH_MAJORITY))
+    bonds = tuple(bond for bond in facts.bonds if old_enough(bond, asker_born, today))
     band = band_of(age(born, today))
     rights, codes, best = _worked_out(band, bonds, facts.youth_access, facts.placed, facts.protected, facts.dead)
     if facts.bonds and not bonds and not facts.dead:
@@ -123,6 +122,11 @@ def mandate_of(
     relations = tuple(bond.relation for bond in bonds)
     mark = TO_YOUTH if Relation.SELF in relations else TO_PARENTS
     return Mandate(band, relations, rights, codes, mark, best, narrowing)
+
+
+def old_enough(bond: Bond, asker_born: date, today: date) -> bool:
+    """Whether who asks has the years that the bond asks for."""
+    return age(asker_born, today) >= _YEARS.get(bond.relation, HEALTH_MAJORITY)
 
 
 @lru_cache(maxsize=1024)

@@ -1,9 +1,10 @@
-"""What a mandate lets one see and do, as SQL on a row of `resource`: the twin of `explaining.py`, which says the same of
-one resource in words. Pure text; the values go through the parameters."""
+"""What a mandate lets one see and do, as SQL on a row of `resource`. Its twin, which says the same of one resource from
+facts, is `explaining.py`. Pure text; the values go through the parameters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from varde.fhir.definitions import type_number
@@ -11,15 +12,30 @@ from varde.fhir.gate import Parameters
 from varde.fhir.keys import resource_key
 from varde.trust.consents import Kind
 from varde.trust.law import ties
-from varde.trust.law.mandate import Mandate, Right
+from varde.trust.law.mandate import Mandate
 from varde.trust.law.marks import DELAYED, MARK, OPENS, PRIMARY_CARE, RESTRICTION, YOUTH_ALONE, label, moment_text
 from varde.trust.law.table import Reach
-from varde.trust.law.things import Thing, is_thing, things_in, types_of
+from varde.trust.law.things import Thing, is_any, things_in, types_of
 
 HIDDEN_FROM_PERSONS = (Kind.REFERRAL_ASSESSMENT, Kind.CHILD_WELFARE)
 """Decisions that are not shown to the patient and those who act for them (FAM-24)."""
 HIDDEN_FROM_STAFF = (Kind.BLOCK,)
 """Those that are not shown to staff: a block leaves no trace (FAM-33)."""
+_WAYS: Mapping[str, Sequence[str]] = {
+    "always": (),
+    "primary": ("always",),
+    "primary_marked": ("always", "primary"),
+    "alone": ("always",),
+    "by_referral": ("always",),
+    "by_referral_marked": ("always", "by_referral"),
+}
+"""Fields of Right, each with those that ask less of a thing."""
+_BY_REFERRAL = ("by_referral", "by_referral_marked")
+_MARKS: Mapping[str, Sequence[str | None]] = {
+    "always": (), "by_referral": (), "by_referral_marked": (None,), "primary": (PRIMARY_CARE,),
+    "primary_marked": (PRIMARY_CARE, None), "alone": (YOUTH_ALONE,),
+}  # fmt: skip
+"""The marks that each asks for; None: the mandate's own."""
 _LABELLED = f"{OPENS}|%"
 _MOMENT = r"\|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 
@@ -65,7 +81,7 @@ def not_decision(alias: str, resource_type: str | None, kinds: Sequence[Kind], p
         return "true"
     names = parameters.add([kind.value for kind in kinds])
     hidden = (
-        f"not exists (select 1 from trust_decision made where made.rid = {alias}.rid"
+        f"not exists (select 1 from trust_consent_kind made where made.rid = {alias}.rid"
         f" and made.kind = any({names}::text[]))"
     )
     if resource_type is not None:
@@ -87,21 +103,13 @@ class Rendering:
         """The row is one that the mandate reaches as far as `reach`; what is withheld is judged apart."""
         if self._mandate.whole:
             return "true"
-        things = tuple(Thing) if resource_type is None else things_in(resource_type)
-        opened: list[str] = []
-        others: list[str] = []
-        for thing in things:
-            right = self._mandate.right(thing)
-            is_it = _Once(lambda one=thing: is_thing(alias, one, resource_type, self._parameters))  # type: ignore[misc]
-            others += self._without_referral(alias, right, reach, is_it)
-            if right.by_referral >= reach:
-                opened.append(is_it())
-            elif right.by_referral_marked >= reach:
-                opened.append(all_of([is_it(), self._marked(alias, self._mandate.mark)]))
-        tied = any_of(opened)
-        if tied != "false":
-            others.append(f"({all_of([tied, self._opened(alias)])})")
-        return any_of(others)
+        ways = {way: things for way in _WAYS if (things := self._reached(way, resource_type, reach))}
+        tests = {way: self._test(way, things, alias, resource_type) for way, things in ways.items()}
+        if "true" in tests.values():
+            return "true"
+        tied = any_of(tests[way] for way in _BY_REFERRAL if way in tests)
+        rest = [test for way, test in tests.items() if way not in _BY_REFERRAL]
+        return any_of([*rest, *([] if tied == "false" else [f"({all_of([tied, self._opened(alias)])})"])])
 
     def may_create(self, alias: str) -> str:
         """The row is of a type of which the mandate lets something be done."""
@@ -111,20 +119,26 @@ class Rendering:
         numbers = sorted({type_number(name) for thing in things for name in types_of(thing)})
         return f"{alias}.type = any({self._parameters.add(numbers)}::smallint[])"
 
-    def _without_referral(self, alias: str, right: Right, reach: Reach, is_it: _Once) -> list[str]:
-        """What is reached whatever the referrals' assessments are."""
-        if right.always >= reach:
-            return [is_it()]
-        made = []
-        if right.primary >= reach:
-            made.append(all_of([is_it(), self._marked(alias, PRIMARY_CARE)]))
-        elif right.primary_marked >= reach:
-            made.append(
-                all_of([is_it(), self._marked(alias, PRIMARY_CARE), self._marked(alias, self._mandate.mark)])
-            )  # fmt: skip
-        if right.alone >= reach:
-            made.append(all_of([is_it(), self._marked(alias, YOUTH_ALONE)]))
-        return [f"({one})" for one in made]
+    def _reached(self, way: str, resource_type: str | None, reach: Reach) -> frozenset[Thing]:
+        """The things of the type that are reached this way, and no simpler way."""
+        things = Thing if resource_type is None else things_in(resource_type)
+        simpler = _WAYS[way]
+        return frozenset(
+            thing
+            for thing in things
+            if getattr(right := self._mandate.right(thing), way) >= reach
+            and all(getattr(right, other) < reach for other in simpler)
+        )
+
+    def _test(self, way: str, things: frozenset[Thing], alias: str, resource_type: str | None) -> str:
+        marks = [self._mandate.mark if mark is None else mark for mark in _MARKS[way]]
+        made = all_of(
+            [
+                is_any(alias, things, resource_type, self._parameters),
+                *(self._marked(alias, mark) for mark in marks),
+            ]
+        )  # fmt: skip
+        return f"({made})" if " and " in made else made
 
     def _marked(self, alias: str, mark: str) -> str:
         held = self._parameters.add([label(MARK, mark)])
@@ -136,16 +150,3 @@ class Rendering:
         asker = f"{add(resource_key('Patient', self._asker))}::bigint"
         now = f"{add(self._now)}::timestamptz"
         return f"{alias}.rid in ({ties.opened(patient, asker, now, self._parameters)})"
-
-
-class _Once:
-    """A text made when it is first asked for, and then the same: its parameters are added once."""
-
-    def __init__(self, make: Callable[[], str]) -> None:
-        self._make = make
-        self._made: str | None = None
-
-    def __call__(self) -> str:
-        if self._made is None:
-            self._made = self._make()
-        return self._made

@@ -82,30 +82,32 @@ def thing_of(resource_type: str, resource: Mapping[str, Any]) -> Thing | None:
     return found[0] if found else None
 
 
-def is_thing(alias: str, thing: Thing, resource_type: str | None, parameters: Parameters) -> str:
-    """SQL: whether the row `alias` (see Gate.predicate) is this thing; the twin of `thing_of`. A former version is what
-    the resource is now."""
-    if resource_type is not None and resource_type not in _TYPES[thing]:
-        return "false"
+def is_any(alias: str, things: frozenset[Thing], resource_type: str | None, parameters: Parameters) -> str:
+    """SQL: whether the row `alias` (see Gate.predicate) is one of these things; the twin of `thing_of`. A former
+    version is what the resource is now."""
     if resource_type is not None:
-        return _told(alias, thing, resource_type, parameters) or "true"
-    plain = [name for name in _TYPES[thing] if len(things_in(name)) == 1]
-    tests = [f"{alias}.type = any({parameters.add(sorted(type_number(name) for name in plain))}::smallint[])"]
-    for name in sorted(_TYPES[thing] - set(plain)):
-        number = parameters.add(type_number(name))
-        tests.append(f"({alias}.type = {number}::smallint and {_told(alias, thing, name, parameters)})")
+        return _told(alias, things, resource_type, parameters)
+    names = sorted({name for thing in things for name in _TYPES[thing]})
+    plain = [name for name in names if things.issuperset(things_in(name))]
+    tests = [f"{alias}.type = any({parameters.add([type_number(name) for name in plain])}::smallint[])"]
+    for name in names:
+        if name not in plain:
+            number = parameters.add(type_number(name))
+            tests.append(f"({alias}.type = {number}::smallint and {_told(alias, things, name, parameters)})")
     return f"({' or '.join(tests)})"
 
 
-def _told(alias: str, thing: Thing, resource_type: str, parameters: Parameters) -> str | None:
-    """The condition that tells the thing from another of the same type; None where there is none."""
-    if resource_type == "Communication":
-        found = has_category(alias, resource_type, [LETTER_CATEGORY[1]], parameters)
-        return found if thing is Thing.LETTERS else f"not {found}"
-    if resource_type == "ServiceRequest":
-        found = has_category(alias, resource_type, sorted(ORDER_CATEGORIES), parameters)
-        return found if thing is Thing.RESULTS else f"not {found}"
-    return None
+def _told(alias: str, things: frozenset[Thing], resource_type: str, parameters: Parameters) -> str:
+    """The condition that tells these things from others of the same type."""
+    mine = things.intersection(things_in(resource_type))
+    if not mine:
+        return "false"
+    if mine == set(things_in(resource_type)):
+        return "true"
+    letters = resource_type == "Communication"
+    codes = [LETTER_CATEGORY[1]] if letters else sorted(ORDER_CATEGORIES)
+    found = has_category(alias, resource_type, codes, parameters)
+    return found if mine <= {Thing.LETTERS, Thing.RESULTS} else f"not {found}"
 
 
 def has_category(alias: str, resource_type: str, codes: list[str], parameters: Parameters) -> str:

@@ -119,7 +119,9 @@ def _date(value: str, columns: Columns, seen: frozenset[str], parameters: Parame
         low, high = date_range(value.removeprefix(prefix) if value[:2] in _DATES else value)
     except ValueError:
         raise BadRequest.of("no date", "date") from None
-    return _DATES[prefix].format(a="a.at", low=parameters.add(low), high=parameters.add(high))
+    test = _DATES[prefix]
+    used = {name: parameters.add(at) for name, at in (("low", low), ("high", high)) if f"{{{name}}}" in test}
+    return test.format(a="a.at", **used)
 
 
 def _agent(value: str, columns: Columns, seen: frozenset[str], parameters: Parameters) -> str:

@@ -52,6 +52,17 @@ async def one(connection: Any, number: int) -> Finding | None:
     return None if row is None else _finding(row)
 
 
+async def unanswered(
+    connection: Any, patient: int, unit: str | None, unit_name: str, day: date, asked: datetime, now: datetime
+) -> None:
+    """Keep that a patient's question about the log, asked on `day`, was not answered in time."""
+    await connection.execute(
+        "insert into trust_finding (kind, day, actor_name, unit, unit_name, patient, first_at, last_at, rows, refused,"
+        " found) values ($1, $2, '', $3, $4, $5, $6, $7, 1, 0, $7) on conflict do nothing",
+        Kind.UNANSWERED.value, day, unit, unit_name, patient, asked, now,
+    )  # fmt: skip
+
+
 async def decide(
     connection: Any, number: int, state: str, *, actor: str, name: str, reason: str, now: datetime
 ) -> bool:

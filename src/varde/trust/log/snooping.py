@@ -25,6 +25,8 @@ class Kind(StrEnum):
     NO_RELATION = "no-relation"
     MANY_PATIENTS = "many-patients"
     MANY_VIEWERS = "many-viewers"
+    UNANSWERED = "unanswered"
+    """No pattern: a patient asked about an entry, and nobody answered in time."""
 
     @property
     def serious(self) -> bool:
