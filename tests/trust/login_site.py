@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urljoin
+from typing import Any, Protocol
+from urllib.parse import urlencode, urljoin
 
 import httpx
 from granian.constants import Interfaces
@@ -24,14 +24,36 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from tests.browsing import free_port
-from tests.trust.region import World
+from tests.trust.region import OTHER_WARD, WARD, World
 from varde.clock import MovableClock
 from varde.demo.issuer import MOUNT, Issuer, Proxy
-from varde.trust.login import PID, STAFF_HPR, Login, SessionMiddleware
-from varde.trust.oidc import Client, Provider, load_key
+from varde.trust.identity import helseid, idporten
+from varde.trust.identity.dpop import Prover
+from varde.trust.identity.helseid import Terms
+from varde.trust.identity.keys import ClientKeys, load_key
+from varde.trust.identity.provider import Provider
+from varde.trust.identity.registration import Registration, Side
+from varde.trust.login import Login, SessionMiddleware
+from varde.trust.logout import Farewell, Logout
+from varde.trust.persons import ENH
 from varde.trust.sessions import Limits, Sessions
 
 CLIENTS = {"patient": "varde-patient", "staff": "varde-staff"}
+TRUST, OTHER_TRUST = "983974899", "983974910"
+"""Organisation numbers: whose the wards of the region are, and another's."""
+
+
+class Anywhere(Protocol):
+    """Where a site is, and the folder of its keys."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def clock(self) -> MovableClock: ...
 
 
 @dataclass
@@ -71,9 +93,9 @@ class RunningIssuer:
 def running_issuer(folder: Path) -> Iterator[RunningIssuer]:
     port = free_port()
     clock = MovableClock(folder / "clock")
-    key = load_key(folder / "client.json")
+    keys = ClientKeys(folder / "client.json", clock).public()
     made = RunningIssuer(
-        Issuer(folder, f"http://127.0.0.1:{port}", key, CLIENTS, clock=folder / "clock"), folder, port, clock
+        Issuer(folder, f"http://127.0.0.1:{port}", keys, CLIENTS, clock=folder / "clock"), folder, port, clock
     )
     made.persons(patient=[], staff=[])
     made.start()
@@ -83,11 +105,31 @@ def running_issuer(folder: Path) -> Iterator[RunningIssuer]:
 
 def patient_choice(number: str, **more: Any) -> dict[str, Any]:
     """A person on the provider's list."""
-    return {"key": f"k{number}", "name": "N", "detail": "d", "subject": f"s{number}", "claims": {PID: number}, **more}
+    return {
+        "key": f"k{number}",
+        "name": "N",
+        "detail": "d",
+        "subject": f"s{number}",
+        "claims": {idporten.PID: number},
+        **more,
+    }
 
 
-def staff_choice(hpr: str, **more: Any) -> dict[str, Any]:
-    return {"key": f"k{hpr}", "name": "N", "detail": "d", "subject": f"s{hpr}", "claims": {STAFF_HPR: hpr}, **more}
+def staff_choice(hpr: str, *, claims: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """One of staff, of the trust that the region's wards belong to, as HelseID tells of them."""
+    told = {helseid.HPR: hpr, helseid.ASSURANCE: "high", helseid.PARENT: TRUST, **(claims or {})}
+    return {"key": f"k{hpr}", "name": "N", "detail": "d", "subject": f"s{hpr}", "claims": told, **more}
+
+
+async def put_under_trusts(world: World) -> None:
+    """The region's wards below a trust with an organisation number; another trust beside it."""
+    wards = (WARD, OTHER_WARD)
+    await world.write(
+        *({"resourceType": "Organization", "id": f"t{number}", "active": True, "name": f"Foretak {number}",
+           "identifier": [{"system": ENH, "value": number}]} for number in (TRUST, OTHER_TRUST)),
+        *({"resourceType": "Organization", "id": ward, "active": True, "name": ward,
+           "partOf": {"reference": f"Organization/t{TRUST}"}} for ward in wards),
+    )  # fmt: skip
 
 
 @dataclass
@@ -97,20 +139,46 @@ class Site:
     base: str
     sessions: Sessions
     world: World
-    issuer: RunningIssuer
+    issuer: Anywhere
+    providers: dict[Side, Provider]
+    terms: Terms
+
+
+def registrations(base: str, issuers: dict[Side, str], keys: ClientKeys, terms: Terms) -> list[Registration]:
+    """Varde's, at the providers of both sides."""
+    return [
+        idporten.registration(issuers["patient"], CLIENTS["patient"], f"{base}/login/callback", keys),
+        helseid.registration(issuers["staff"], CLIENTS["staff"], f"{base}/arbeid/login/callback", keys, terms),
+    ]
 
 
 @asynccontextmanager
-async def site(world: World, issuer: RunningIssuer, *, secure: bool = False) -> AsyncIterator[Site]:
-    """Serve it until the end of the block."""
-    key = load_key(issuer.folder / "client.json")
+async def site(
+    world: World,
+    issuer: Anywhere,
+    *,
+    secure: bool = False,
+    terms: Terms | None = None,
+    issuers: dict[Side, str] | None = None,
+    patience: float = 10,
+) -> AsyncIterator[Site]:
+    """Serve it until the end of the block. `issuers`: others than the demo's."""
+    terms = terms or Terms()
+    await put_under_trusts(world)
     sessions = Sessions(world.database, world.clock, Limits(), secure=secure)
+    keys = ClientKeys(issuer.folder / "client.json", world.clock)
+    prover = Prover(load_key(issuer.folder / "proof.json"), world.clock)
+    own: dict[Side, str] = {
+        "patient": f"{issuer.base}{MOUNT}/patient", "staff": f"{issuer.base}{MOUNT}/staff",
+    }  # fmt: skip
 
     async def me(request: Request) -> Response:
         session, scope = request.state.session, request.state.scope
         if session is None:
             return JSONResponse(None, 401)
         known = {"kind": session.kind, "person": session.person, "patient": session.patient, "csrf": session.csrf}
+        known |= {"level": session.level, "organisation": session.organisation}
+        known |= {"authenticated": session.authenticated.timestamp(), "device": session.device}
         return JSONResponse(
             known | {"ground": scope.ground.key, "unit": scope.actor.unit, "name": session.display_name}
         )
@@ -118,22 +186,20 @@ async def site(world: World, issuer: RunningIssuer, *, secure: bool = False) -> 
     async def problem(request: Request) -> Response:
         return JSONResponse(dict(request.query_params), 403)
 
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+    def farewell(request: Request, leaving: Farewell) -> Response:
+        return JSONResponse({"address": leaving.address, "fields": dict(leaving.fields)})
 
-        def provider(side: str, path: str, acr: str) -> Provider:
-            address = f"{issuer.base}{MOUNT}/{side}"
-            client = Client(address, CLIENTS[side], issuer.base + path, key, "openid profile", acr)
-            return Provider(client, world.clock, http)
-
-        login = Login(
-            world.database, world.access, sessions,
-            provider("patient", "/login/callback", "idporten-loa-high"),
-            provider("staff", "/arbeid/login/callback", "Level4"),
-        )  # fmt: skip
+    async with httpx.AsyncClient(trust_env=False, timeout=patience) as http:
+        providers: dict[Side, Provider] = {
+            one.side: Provider(one, world.clock, http, prover, patience)
+            for one in registrations(issuer.base, issuers or own, keys, terms)
+        }
+        login = Login(world.database, world.access, sessions, providers, terms)
+        logout = Logout(sessions, providers, issuer.base, farewell)
         application = Starlette(
             routes=[
-                Route("/me", me), Route("/login/problem", problem), *login.routes(),
-                Mount(MOUNT, Proxy(issuer.issuer.socket, issuer.base)),
+                Route("/me", me), Route("/login/problem", problem), *login.routes(), *logout.routes(),
+                *_of_demo(issuer),
             ],
             middleware=[Middleware(SessionMiddleware, sessions=sessions, access=world.access)],
         )  # fmt: skip
@@ -143,10 +209,15 @@ async def site(world: World, issuer: RunningIssuer, *, secure: bool = False) -> 
         task = asyncio.create_task(server.serve())
         await _listening(issuer.base)
         try:
-            yield Site(issuer.base, sessions, world, issuer)
+            yield Site(issuer.base, sessions, world, issuer, providers, terms)
         finally:
             server.stop()
             await task
+
+
+def _of_demo(issuer: Anywhere) -> list[Mount]:
+    """The way to the demo's provider, which has no port of its own."""
+    return [Mount(MOUNT, Proxy(issuer.issuer.socket, issuer.base))] if isinstance(issuer, RunningIssuer) else []
 
 
 async def _listening(base: str) -> None:
@@ -197,6 +268,15 @@ class Browser:
         if "/login/callback" in next_address:
             return next_address
         return await self.until(next_address, "/login/callback")
+
+    async def sent_back(self, side: str = "patient", til: str = "/me", **query: str) -> str:
+        """Begin to log in where nobody is asked who they are; the address of our callback."""
+        start = "/login" if side == "patient" else "/arbeid/login"
+        return await self.until(f"{start}?{urlencode({'til': til, **query})}", "/login/callback?")
+
+    async def come_in(self, side: str = "patient", til: str = "/me", **query: str) -> httpx.Response:
+        """The whole way there; the answer of our callback."""
+        return await self.get(await self.sent_back(side, til, **query))
 
     async def log_in(self, key: str, side: str = "patient", til: str = "/me") -> httpx.Response:
         """The whole way; the answer of our callback."""

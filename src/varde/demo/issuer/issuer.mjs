@@ -108,18 +108,20 @@ function page(side, query) {
 <h1>${title}</h1>${search}${lists}`);
 }
 
+// Logging out by a form, as OpenID Connect has it: the library knows the query only, unless its cookies go to all sites.
+async function readAsQuery(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  request.url = `/session/end?${body}`;
+  request.originalUrl = `${request.originalUrl.split('?')[0]}?${body}`;
+  request.method = 'GET';
+}
+
 // What HelseID asks of its clients beyond what ID-porten does: FAPI 2.0, signed requests, tokens bound to a key.
 const asHelseId = () => ({
   fapi: { enabled: true, profile: '2.0' },
   requestObjects: { enabled: true, requireSignedRequestObject: true },
   dPoP: { enabled: true, nonceSecret, requireNonce: () => true },
-  richAuthorizationRequests: {
-    enabled: true,
-    types: { helseid_authorization: { validate() {} }, 'nhn:tillitsrammeverk:parameters': { validate() {} } },
-    authorizationDetailsForGrantSource: (ctx) => JSON.parse(ctx.oidc.params.authorization_details ?? '[]'),
-    authorizationDetailsForAccessToken: (ctx, token, source) => source.rar,
-    authorizationDetailsForIntrospection: (ctx, token) => token.rar,
-  },
 });
 
 function make(side) {
@@ -180,7 +182,6 @@ function make(side) {
     async loadExistingGrant(ctx) {
       const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
       grant.addOIDCScope(ctx.oidc.params.scope);
-      for (const detail of JSON.parse(ctx.oidc.params.authorization_details ?? '[]')) grant.addRar(detail);
       await grant.save();
       return grant;
     },
@@ -190,6 +191,7 @@ function make(side) {
   const handler = provider.callback();
   return async (request, response) => {
     const url = new URL(request.url, 'http://localhost');
+    if (request.method === 'POST' && url.pathname === '/session/end') await readAsQuery(request);
     const found = url.pathname.match(/^\/interaction\/([\w-]+)$/);
     if (!found) return handler(request, response);
     try {
