@@ -10,6 +10,7 @@ from varde.fhir.http.operations import Operation
 from varde.fhir.ips.operation import SUMMARY
 from varde.fhir.matching.operation import matching
 from varde.fhir.terminology.operations import TERMINOLOGY
+from varde.trust.explain_access import explain_access
 from varde.trust.persons import DNR, FNR
 
 INSTANTIATES = ("http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data",)
@@ -24,6 +25,7 @@ def operations(house: House) -> list[Operation]:
         GRAPHQL,
         *TERMINOLOGY,
         matching(frozenset({FNR, DNR})),
+        explain_access(house.platform.access),
         *bulk.operations(house),
         *house.subscriptions.operations(),
     ]

@@ -18,6 +18,7 @@ from varde.edges import subscribers
 from varde.edges.subscribers.delivery import checks as subscription_checks
 from varde.embedded import database_url
 from varde.fhir.model import Projection
+from varde.fhir.search.references import set_own_base
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
 from varde.population.deaths import Deaths
@@ -31,11 +32,18 @@ from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
 from varde.trust.granted import Granted
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
+from varde.trust.helseid.contract import Contract, contract
+from varde.trust.helseid.granting import Granting
+from varde.trust.identity.registration import Level
+from varde.trust.keeping import Keeper
 from varde.trust.log.shielded import Shielded
 from varde.trust.referrals import Assessments
+from varde.trust.replay import Replays
 from varde.trust.seal import SEAL_EVERY, sealing
 from varde.trust.sessions import Limits, Sessions
 from varde.trust.smart.authorizations import Authorizations
+from varde.trust.smart.clients import Clients
+from varde.trust.smart.opening import AppTokens
 from varde.trust.units import Units
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
@@ -59,6 +67,9 @@ class House:
     log: AuditLog
     services: Sequence[Service]
     subscriptions: subscribing.Subscriptions
+    keeper: Keeper
+    contract: Contract | None
+    """With HelseID and those who call by its tokens; None when none is taken."""
 
     async def close(self) -> None:
         """Write what waits for the access log, and let go of the registers and the database."""
@@ -104,6 +115,10 @@ class House:
             await fill_missing(connection)
 
         authorizations = Authorizations(self.platform.database, clock)
+        replays = Replays(self.platform.database, clock)
+
+        async def forget_replays(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
+            await replays.sweep(connection)
 
         async def mend_blocks(connection: Any, _: Sequence[Mapping[str, Any]]) -> None:
             await blocks.mend(connection, clock.now() - blocks.YOUNG)
@@ -127,6 +142,7 @@ class House:
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
             *Population(self.platform, self.services).handlers(),
             Handler("trust.blocks", mend_blocks, every=timedelta(minutes=1)),
+            Handler("trust.replays", forget_replays, every=timedelta(minutes=1)),
             *indexing.handlers(self.platform.store),
         ]
 
@@ -176,4 +192,19 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     )
     platform = Platform(settings, clock, database, store, access, registers, SERVICES)
     sessions = Sessions(database, clock, limits, secure=settings.base.startswith("https:"))
-    return House(platform, sessions, log, SERVICES, subscribing.Subscriptions(settings, clock, database, access))
+    clients = Clients(database, clock)
+    apps = AppTokens(database, access, clients, Authorizations(database, clock), sessions)
+    agreed = contract_of(settings)
+    keeper = Keeper(access, clients, apps, Granting(access, agreed) if agreed else None, demo=settings.demo)
+    subscriptions = subscribing.Subscriptions(settings, clock, database, access, keeper)
+    # Own addresses written in full are references to what is here (docs/fhir/search.md).
+    set_own_base(f"{settings.base}/fhir")
+    return House(platform, sessions, log, SERVICES, subscriptions, keeper, agreed)
+
+
+def contract_of(settings: Settings) -> Contract | None:
+    """The agreement by which HelseID's tokens are taken. Raises ValueError for one that cannot be held to."""
+    return contract(
+        settings.helseid_issuers, settings.helseid_audience, settings.helseid_scopes, settings.helseid_organisations,
+        Level[settings.helseid_level.upper()], attested=settings.helseid_attested,
+    )  # fmt: skip

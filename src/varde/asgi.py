@@ -34,18 +34,20 @@ from varde.observe import Requests, configure_logging
 from varde.services import Card
 from varde.settings import Settings, settings
 from varde.smart import authorization_server
-from varde.trust.log.auditing import AuditEvents
+from varde.trust.helseid.bearer import Tokens
+from varde.trust.helseid.granting import Granting
 from varde.trust.identity import helseid, idporten
 from varde.trust.identity.dpop import Prover
 from varde.trust.identity.helseid import Organisation, Place, Terms
 from varde.trust.identity.keys import ClientKeys, load_key
 from varde.trust.identity.provider import Provider
 from varde.trust.identity.registration import Level, Side
+from varde.trust.log.auditing import AuditEvents
 from varde.trust.login import Login, SessionMiddleware
 from varde.trust.logout import Logout
 from varde.trust.smart import endpoints
 from varde.trust.smart.endpoints import AuthorizationServer
-from varde.trust.tokens import Authenticator, DemoTokens
+from varde.trust.tokens import Authenticator, DemoTokens, HelseId
 from varde.web import apps, signing, switching
 from varde.web.assets import Assets
 from varde.web.errors import error_page
@@ -118,7 +120,7 @@ class Varde:
         others = [AuditEvents(house.platform.database)]
         self._fhir = FhirApplication(
             house.platform.store,
-            Authenticator(house.platform.access, self._tokens, smart.tokens),
+            self._authenticator(smart),
             f"{base}/fhir",
             Statement(
                 f"{base}/fhir",
@@ -143,6 +145,16 @@ class Varde:
         if self._settings.demo:
             self._demo = Endpoints(house)
             self._issuer = Proxy(socket_of(self._settings.data / "issuer"), base)
+
+    def _authenticator(self, smart: AuthorizationServer) -> Authenticator:
+        """What finds out who a request of the API is from."""
+        access, agreed = self._house.platform.access, self._house.contract
+        helseid = None
+        if agreed is not None:
+            helseid = HelseId(Tokens(agreed, access.clock, self._http), Granting(access, agreed))
+        return Authenticator(
+            access, self._tokens, smart.tokens, helseid, proofs=smart.proofs, base=self._settings.base
+        )  # fmt: skip
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """One request, or the process's beginning and end."""

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from varde import scopes
 from varde.app import House
 from varde.fhir.bulk import importing, inputs, records
 from varde.fhir.bulk.exporting import CalledOff, export_slice
@@ -24,6 +23,7 @@ from varde.fhir.errors import FhirError, Unavailable
 from varde.fhir.gate import Gate
 from varde.fhir.http.operations import Operation
 from varde.lanes import Lanes, Task, usual
+from varde.trust import keeping
 from varde.trust.access import Refused
 from varde.work import jobs
 from varde.work.jobs import Handler, Job
@@ -43,11 +43,11 @@ class JobRunner:
 
     def owner(self, gate: Gate) -> str:
         """Who asks; see fhir.bulk.runner."""
-        return scopes.owner(gate)
+        return keeping.owner(gate)
 
     def kept(self, gate: Gate) -> Mapping[str, Any]:
         """From what their scope is made again; see fhir.bulk.runner."""
-        return scopes.kept(gate)
+        return keeping.kept(gate)
 
     async def begin(self, connection: Any, kind: str, bulk: UUID) -> None:
         """Put in the first job."""
@@ -68,6 +68,7 @@ class Bulks:
 
     def __init__(self, house: House) -> None:
         self._platform = house.platform
+        self._keeper = house.keeper
         self._sources = _sources(house)
         self._lanes = Lanes(usual())
         self._loading = asyncio.Lock()
@@ -116,7 +117,7 @@ class Bulks:
             await records.end(connection, number, clock.now(), issues=[issue], failed=True)
 
     async def _export(self, connection: Any, bulk: Bulk) -> bool:
-        gate = await scopes.again(self._platform.access, bulk.scope)
+        gate = await self._keeper.again(bulk.scope)
         return await export_slice(self._platform.store, gate, connection, bulk)
 
     async def _import(self, connection: Any, bulk: Bulk) -> bool:
@@ -135,7 +136,7 @@ class Bulks:
                     yield Task({"bulk": str(bulk.id), "file": file, "number": number})
 
             # The right to write is looked at in each slice.
-            await scopes.again(self._platform.access, bulk.scope)
+            await self._keeper.again(bulk.scope)
             async with self._loading:
                 await self._lanes.start(bulk.scope)
                 await self._lanes.run(tasks(), lambda task, result: None)

@@ -68,6 +68,9 @@ def add(
         str, typer.Option(help="Legal ground of a system, by its key in docs/access.md.")
     ] = "record-system",
     introspects: Annotated[bool, typer.Option("--introspects", help="It may ask about others' tokens.")] = False,
+    bound: Annotated[
+        bool, typer.Option("--dpop", help="It gets only tokens bound to a key of its own (DPoP).")
+    ] = False,
 ) -> None:
     """Register an app. Public unless it has a secret or keys."""
     from varde.trust.grounds import GROUNDS
@@ -85,7 +88,7 @@ def add(
     made = Client(
         client_id, name, publisher, proof, sides, scopes, tuple(redirect or ()), launch,
         jwks.read_text(encoding="utf-8") if jwks is not None else None, jwks_uri, ground=GROUNDS[ground],
-        introspects=introspects,
+        introspects=introspects, bound=bound,
     )  # fmt: skip
     given = _with_clients(lambda clients: clients.add(made))
     typer.echo(f"Registered {client_id}.")

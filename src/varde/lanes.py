@@ -21,7 +21,6 @@ from uuid import UUID
 import orjson
 import structlog
 
-from varde import scopes
 from varde.app import House, build
 from varde.fhir import load as loading
 from varde.fhir.bulk import importing
@@ -62,7 +61,7 @@ class Lanes:
         self._processes: list[_Process] = []
 
     async def start(self, kept: Mapping[str, Any]) -> None:
-        """Start what does not run, and have every lane write with the scope that `kept` makes (scopes.py).
+        """Start what does not run, and have every lane write with the scope that `kept` makes (trust/keeping.py).
 
         Raises LaneFailed when its holder is not let in."""
         self._processes = [one for one in self._processes if one.alive]
@@ -258,7 +257,7 @@ class _Child:
 
     async def _do(self, header: dict[str, Any], text: bytes) -> bytes:
         if header["do"] == "begin":
-            self._gate = await scopes.again(self._house.platform.access, header["scope"])
+            self._gate = await self._house.keeper.again(header["scope"])
             return _frame({}, b"")
         assert self._gate is not None
         if header["do"] == "write":

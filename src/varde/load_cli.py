@@ -56,12 +56,12 @@ async def _load(
     # Only here: the other commands need not wait for all of the house.
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from varde import scopes
     from varde.app import build
     from varde.fhir import load as loading
     from varde.lanes import Lanes, LaneWriter, usual
     from varde.trust import grounds
     from varde.trust.access import Access
+    from varde.trust.keeping import kept
 
     house = build(chosen, process="load", connections=4)
     lanes = Lanes(usual())
@@ -80,7 +80,7 @@ async def _load(
                 said = f"{state.written + state.unchanged} resources, {state.refused} refused"
                 bar.update(task, total=state.total, completed=state.passed, description=said)
 
-            await lanes.start(scopes.kept(gate))
+            await lanes.start(kept(gate))
             return await loading.load(
                 house.platform.store, gate, paths, progress=progress, refused=refused, again=again,
                 writer=LaneWriter(lanes),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -85,6 +86,25 @@ class Settings(BaseSettings):
     proof_key_file: Path | None = None
     """Private key (JWK, EC P-256) that staff's tokens are bound to (DPoP). All processes share it. None: made in
     `data`."""
+
+    helseid_issuers: tuple[str, ...] = ()
+    """Issuers whose access tokens the API takes, as a JSON list: ["https://helseid-sts.nhn.no"]. None: no token of
+    HelseID's is taken. With them `helseid_audience`, `helseid_scopes` and `helseid_organisations` are needed."""
+    helseid_audience: str | None = None
+    """The API's name with HelseID: nhn:varde. A token is for it, and for nothing else."""
+    helseid_scopes: Mapping[str, str] = Field(default_factory=dict)
+    """What each scope of the API's opens, as JSON: {"nhn:varde/journal": "user/*.rs", "nhn:varde/laboratory":
+    "system/Observation.rs"}. SMART scopes: `user/` for health workers, `system/` for systems."""
+    helseid_organisations: tuple[str, ...] = ()
+    """Those with whom an agreement stands: numbers of legal entities, or `parent:child`, as a JSON list."""
+    helseid_level: Literal["substantial", "high"] = "high"
+    """The lowest level of assurance of a health worker who calls."""
+    helseid_attested: bool = True
+    """Whether a health worker's token must carry the trust framework's attestation. Without one they come in only where
+    they work at one place."""
+    proof_nonces: bool = False
+    """Whether proofs of possession (DPoP) must carry a nonce of ours: one more round trip every few minutes, and none
+    can be made ahead of time."""
 
     signing_key_file: Path | None = None
     """Private keys that sign id_tokens for apps (`varde client rotate-keys`). All processes share it. None: made in
@@ -174,6 +194,9 @@ class Settings(BaseSettings):
         ]
         if missing:
             raise ValueError(f"not set: {', '.join(missing)}")
+        needed = ("helseid_audience", "helseid_scopes", "helseid_organisations")
+        if self.helseid_issuers and not all(getattr(self, name) for name in needed):
+            raise ValueError(f"VARDE_HELSEID_ISSUERS needs {', '.join(f'VARDE_{name.upper()}' for name in needed)}")
         for text in self.staff_organisations:
             if not re.fullmatch(r"[0-9]{9}(:[0-9]{9})?", text):
                 raise ValueError(f"VARDE_STAFF_ORGANISATIONS: {text!r} is no organisation number, nor two with a colon")

@@ -9,6 +9,9 @@ import httpx
 from varde.app import House
 from varde.clock import Clock
 from varde.settings import Settings
+from varde.trust.nonces import Nonces
+from varde.trust.proofs import Proofs
+from varde.trust.replay import Replays
 from varde.trust.smart.authorizations import Authorizations
 from varde.trust.smart.clients import Clients
 from varde.trust.smart.discovery import Addresses
@@ -26,6 +29,7 @@ def authorization_server(house: House, http: httpx.AsyncClient) -> Authorization
     addresses = Addresses(platform.settings.base)
     clients = Clients(database, clock)
     authorizations = Authorizations(database, clock)
+    replays = Replays(database, clock)
     return AuthorizationServer(
         addresses,
         clock,
@@ -35,7 +39,8 @@ def authorization_server(house: House, http: httpx.AsyncClient) -> Authorization
         authorizations,
         AppTokens(database, platform.access, clients, authorizations, house.sessions),
         signing_keys(platform.settings, clock),
-        Proving(database, clock, clients, http, addresses.audiences),
+        Proving(database, clock, clients, replays, http, addresses.audiences),
+        Proofs(clock, replays, Nonces(database, clock) if platform.settings.proof_nonces else None),
     )
 
 

@@ -20,8 +20,8 @@ from varde.fhir.subscriptions.projection import Subscribing
 from varde.settings import Settings
 from varde.trust.access import Access
 from varde.trust.identity.keys import load_key
-from varde.trust.smart.clients import Clients
-from varde.trust.subscribers import Subscribers, owner_of, registered_with
+from varde.trust.keeping import Keeper
+from varde.trust.subscribers import Subscribers, owner_of
 
 JWKS = ".well-known/jwks.json"
 """Below the API's base: the key that notifications are signed with."""
@@ -45,14 +45,13 @@ def projection(settings: Settings, clock: Clock) -> Subscribing:
 class Subscriptions:
     """The parts of one process, beside the projection."""
 
-    def __init__(self, settings: Settings, clock: Clock, database: Database, access: Access) -> None:
+    def __init__(self, settings: Settings, clock: Clock, database: Database, access: Access, keeper: Keeper) -> None:
         self._settings = settings
         self._clock = clock
         self._database = database
         self._access = access
         self._base = f"{settings.base}/fhir"
-        registered = registered_with(access, Clients(database, clock))
-        self._subscribers = Subscribers(access, registered, demo=settings.demo)
+        self._subscribers = Subscribers(keeper)
 
     def delivery(self) -> Delivery:
         """Handlers and receiver of a worker."""

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import prometheus_client
 import pytest
+from prometheus_client import CollectorRegistry
 
 from tests.trust.region import CHILD, KARI, YOUTH, Register, World, everybody, keys_folder
 from varde.clock import SetClock
@@ -23,6 +25,13 @@ from varde.trust.policy import Parenthood
 from varde.trust.referrals import Assessments
 from varde.trust.tokens import Authenticator, DemoTokens
 from varde.trust.units import Units
+
+
+@pytest.fixture
+def one_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process's metrics are registered once, and here a process makes many applications."""
+    made = prometheus_client.Histogram
+    monkeypatch.setattr(prometheus_client, "Histogram", lambda *a, **k: made(*a, **k, registry=CollectorRegistry()))
 
 
 @pytest.fixture

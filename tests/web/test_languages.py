@@ -7,7 +7,7 @@ import re
 import pytest
 from babel.messages.pofile import read_po
 
-from varde.web.languages import LANGUAGES, SOURCE, catalog
+from varde.web.languages import LANGUAGES, SOURCE, catalog, catalog_files
 from varde.web.languages.messages import lacking, messages, rooms
 
 OTHERS = [language for language in LANGUAGES if language != SOURCE]
@@ -21,8 +21,8 @@ def test_nothing_lacks_a_translation(language: str) -> None:
 @pytest.mark.parametrize("language", OTHERS)
 def test_translations_have_the_same_blanks_and_marks(language: str) -> None:
     blank = re.compile(r"%\(\w+\)s|</?strong>")
-    for room in rooms():
-        with (room / "languages" / f"{language}.po").open("rb") as source:
+    for file in (file for room in rooms() for file in catalog_files(room / "languages", language)):
+        with file.open("rb") as source:
             for message in read_po(source, locale=language):
                 ids = message.id if isinstance(message.id, tuple) else (message.id,)
                 texts = message.string if isinstance(message.string, tuple) else (message.string,)

@@ -263,8 +263,11 @@ def _organisation(identifier: str, name: str, parent: str, maker: Maker, address
     }
 
 
-STAFF_ROLES = {"doctor": "Lege", "nurse": "Sykepleier", "secretary": "Helsesekretær", "operator": "Driftsoperatør"}
+STAFF_ROLES = {"doctor": "Lege", "nurse": "Sykepleier", "secretary": "Helsesekretær", "operator": "Driftsoperatør",
+               "auditor": "Personvernombud", "leader": "Leder for enheten"}  # fmt: skip
 """Code system ROLE_SYSTEM."""
+_LEADER = "overlege"
+"""Who leads a ward, beside the work itself."""
 _STAFF = (("doctor", "overlege"), ("doctor", "lege"), ("nurse", "sykepleier"), ("secretary", "helsesekretær"))
 
 
@@ -305,6 +308,26 @@ def operations(maker: Maker) -> tuple[list[Resource], Worker]:
     return [organisation, person, _position(maker, worker)], worker
 
 
+PRIVACY = "helse-nord-personvern"
+"""Id of the Organization where those who follow up the access log work."""
+
+
+def auditor(maker: Maker) -> tuple[list[Resource], Worker]:
+    """The privacy officer of the region."""
+    hospital = places.Hospital("Personvernombudet i Helse Nord", "Sjøgata 10", "8038", "BODØ", ())
+    unit = Unit(PRIVACY, hospital.name, hospital, places.TRUSTS[0], "")
+    organisation: Resource = {
+        "resourceType": "Organization",
+        "id": PRIVACY,
+        "active": True,
+        "name": unit.name,
+        "partOf": {"reference": f"Organization/{REGION}"},
+    }
+    worker = Worker(stable_id(maker.random), "8190010", "Astrid Bergmo", "auditor", "personvernombud", unit)
+    person = practitioner(worker.id, worker.hpr, "Astrid", "Bergmo", "female")
+    return [organisation, person, _position(maker, worker)], worker
+
+
 def second_position(maker: Maker, workers: list[Worker], units: list[Unit]) -> tuple[list[Resource], Worker]:
     """The first ward's second doctor also works at the last orthopaedic ward: one who must say where."""
     known = workers[1]
@@ -332,5 +355,8 @@ def _position(maker: Maker, worker: Worker) -> Resource:
         "active": True,
         "practitioner": {"reference": f"Practitioner/{worker.id}", "display": worker.name},
         "organization": {"reference": f"Organization/{worker.unit.id}", "display": worker.unit.name},
-        "code": [{"coding": [{"system": ROLE_SYSTEM, "code": worker.role}], "text": worker.role_text}],
+        "code": [
+            {"coding": [{"system": ROLE_SYSTEM, "code": worker.role}], "text": worker.role_text},
+            *([{"coding": [{"system": ROLE_SYSTEM, "code": "leader"}]}] if worker.role_text == _LEADER else []),
+        ],
     }

@@ -125,7 +125,7 @@ def write_directory(world: World, file: Path) -> None:
                 "subject": f"hpr-{person['hpr']}",
                 "name": person["name"],
                 "detail": f"{person['title']}, {' og '.join(unit['name'] for unit in person['units'])}",
-                "first": person["role"] == "operator" or person["unit"]["id"] == world.fixed.ward.id,
+                "first": person["position"] in {"operator", "auditor"} or person["unit"]["id"] == world.fixed.ward.id,
                 "claims": staff_claims(person["hpr"], person["name"], person["unit"]["org"]),
             }
         )

@@ -234,6 +234,7 @@ def _welcome(console: Console, settings: Settings, region: Region, seconds: floa
     workers = list(staff(world))
     secretary = next(one for one in workers if one["position"] == "secretary")
     operator = next(one for one in workers if one["role"] == "operator")
+    auditor = next(one for one in workers if one["position"] == "auditor")
     base = settings.base
     console.print(f"\n[bold green]Varde is ready[/bold green] after {seconds:.1f} s: [bold]{base}[/bold]\n")
     rows = [
@@ -242,6 +243,7 @@ def _welcome(console: Console, settings: Settings, region: Region, seconds: floa
         ("On paper", f"{base}/", "Solveig Rørvik", "does not use the portal: her letters are posted"),
         ("Staff", f"{base}/arbeid", secretary["name"], f"{secretary['title']}, {secretary['unit']['name']}"),
         ("Operator", f"{base}/drift", operator["name"], f"{operator['title']}, {operator['unit']['name']}"),
+        ("Privacy", f"{base}/arbeid/innsyn", auditor["name"], f"{auditor['title']}: the access log, snooping"),
         ("Everybody", f"{base}/status", "", "do the services work?"),
     ]
     for who, where, name, text in rows:

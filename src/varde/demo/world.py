@@ -21,6 +21,7 @@ from varde.demo.people import (
     Resource,
     Unit,
     Worker,
+    auditor,
     operations,
     organisations,
     patient,
@@ -97,6 +98,9 @@ class World:
                 hpr = str(8_200_000 + number * 100 + place)
                 resources.append(practitioner(identifier, hpr, given, maker.random.choice(FAMILY_NAMES), gender))
                 gps.setdefault(municipality[0], []).append(identifier)
+        more, worker = auditor(maker)  # drawn last, so that what was before stays as it was
+        resources += more
+        workers.append(worker)
         return Fixed([_marked(one) for one in resources], units, workers, gps)
 
     def households(self) -> Iterator[list[Human]]:

@@ -32,7 +32,7 @@ from varde.trust.scope import Actor, Scope, patient_types
 from varde.trust.smart.grant import Grant
 
 _ROLES = {"doctor": StaffRole.CLINICIAN, "nurse": StaffRole.CLINICIAN, "secretary": StaffRole.SECRETARY,
-          "operator": StaffRole.OPERATOR}  # fmt: skip
+          "operator": StaffRole.OPERATOR, "auditor": StaffRole.AUDITOR}  # fmt: skip
 PURPOSES = frozenset({"TREAT", "ETREAT", "COC"})
 """What staff may ask for (v3-PurposeOfUse). ETREAT opens no more than TREAT does; emergency access, BTG, needs its
 written reason first (FAM-34)."""
@@ -369,11 +369,13 @@ class Access:
 
     def staff_scope(self, position: Position, purpose: str = "TREAT") -> Scope:
         """The scope of a position that `positions` found."""
+        audits = position.role is StaffRole.AUDITOR
         ground = grounds.TREATMENT if position.role is StaffRole.CLINICIAN else grounds.ADMINISTRATION
+        ground = grounds.LOG_FOLLOW_UP if audits else ground
         actor = Actor(
             ActorKind.STAFF, position.hpr, position.name, position.role_text, position.unit, position.unit_name
         )
-        return Scope(actor, ground, purpose, self.log, self.clock, types=staff_types(position.role))
+        return Scope(actor, ground, purpose, self.log, self.clock, types=staff_types(position.role), audits=audits)
 
 
 def _role(mandate: Mandate) -> str:

@@ -104,6 +104,22 @@ class Log(Protocol):
         ...
 
 
+class Unlogged:
+    """In the log's place where a lookup only decides, or only finds words for what the log tells already: what is then
+    shown is logged by the scope it leads to. Else every page would leave rows about nothing in the patient's log."""
+
+    patience = 10.0
+
+    def found(self, who: Who, interaction: Interaction, resource_type: str, found: str, parameters: Parameters) -> None:
+        """Nothing."""
+
+    def values(self, who: Who, disclosures: Sequence[Disclosure], parameters: Parameters) -> None:
+        """Nothing."""
+
+    async def write(self, who: Who, disclosure: Disclosure, connection: Any | None) -> None:
+        """Nothing."""
+
+
 class AuditLog:
     """The access log of one process. `stop` at the end.
 

@@ -2,13 +2,13 @@
 For `$explain-access` and for what tells a patient who sees a thing.
 
 The decisions are law/explaining.py's. Whoever asks this must have the right to: it reads as the house itself, and what
-it tells of a patient's bonds is no less secret than the thing.
+it tells of a patient's bonds is no less secret than the thing. That it was asked is logged by who asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from varde.clock import today
@@ -16,6 +16,7 @@ from varde.fhir.gate import Parameters
 from varde.fhir.keys import resource_key
 from varde.trust import grounds
 from varde.trust.access import Access, Person, Position
+from varde.trust.audit import Unlogged
 from varde.trust.law import ties
 from varde.trust.law.explaining import Asking, Recorded, explain, explain_staff
 from varde.trust.law.table import Relation
@@ -43,7 +44,7 @@ async def who_may_see(access: Access, resource_type: str, resource_id: str) -> l
 
     Raises NotFound, Gone, Unavailable.
     """
-    scope = access.for_system("explain-access", grounds.RUNNING_SERVICE)
+    scope = replace(access.for_system("explain-access", grounds.RUNNING_SERVICE), log=Unlogged())
     stored = await access.store.read(scope, resource_type, resource_id)
     patient = await access.person_by_rid(stored.patient) if stored.patient is not None else None
     if patient is None or stored.patient is None:
@@ -94,7 +95,7 @@ async def _units(connection: Any, access: Access, patient: int) -> Mapping[str, 
         patient, now,
     )  # fmt: skip
     ids = [row["unit"] for row in rows]
-    scope = access.for_system("explain-access", grounds.RUNNING_SERVICE)
+    scope = replace(access.for_system("explain-access", grounds.RUNNING_SERVICE), log=Unlogged())
     named = await access.store.read_many(scope, "Organization", ids)
     return {one: str(named[one].resource.get("name") or one) if one in named else one for one in ids}
 

@@ -61,6 +61,17 @@ ADMINISTRATION = Ground(
         "en": "The ward needs the information to summon and inform you.",
     },
 )
+LOG_FOLLOW_UP = Ground(
+    "log-follow-up",
+    "pasientjournalloven",
+    "§ 22",
+    {
+        "nb": "Personvernombudet kontrollerer at ingen ser i journaler uten grunn.",
+        "nn": "Personvernombodet kontrollerer at ingen ser i journalar utan grunn.",
+        "se": "Persovdnasuodjalanáittardeaddji dárkkista ahte ii oktage geahča journálaid almmá siva haga.",
+        "en": "The privacy officer checks that nobody looks into records without a reason.",
+    },
+)
 RUNNING_SERVICE = Ground(
     "running-service",
     "pasientjournalloven",
@@ -297,6 +308,7 @@ GROUNDS = {
     g.key: g
     for g in (
         OWN_RECORD, PARENT_OF_CHILD, TREATMENT, ADMINISTRATION, RUNNING_SERVICE, RECORD_SYSTEM, VERIFICATION,
+        LOG_FOLLOW_UP,
         PARENT_OF_YOUTH, YOUTH_ACCESS, YOUTH_ALONE, GUARDIANSHIP, POWER_OF_ATTORNEY, EMERGENCY, SHARING,
         WITHHELD, DELAYED, WITHHELD_FROM_PARENTS, NOT_ASSESSED, NO_YOUTH_ACCESS, PARENTS_END, CHILD_WELFARE,
         PROTECTED_ADDRESS, DEAD, BLOCKED, NONE,

@@ -32,6 +32,8 @@ class StaffRole(StrEnum):
     CLINICIAN = "clinician"
     SECRETARY = "secretary"
     OPERATOR = "operator"
+    AUDITOR = "auditor"
+    """The privacy officer: follows up the access log, and sees no record (pasientjournalloven § 22)."""
 
 
 @dataclass(frozen=True, slots=True)

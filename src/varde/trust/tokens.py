@@ -1,15 +1,20 @@
-"""Bearer tokens for the FHIR API, and what they grant. Apps' tokens (smart/) and the demo's own map to the same
-grant, so that there is one authoriser. HelseID's tokens come with issue 4's full resource server.
+"""Tokens at the FHIR API, and what they grant. Apps' tokens (smart/), HelseID's (helseid/) and the demo's own map to
+the same Scope and Grant, so that there is one authoriser.
 
-The demo's tokens are signed with a key in the demo's folder and accepted in demo mode only.
+A token is judged once a minute and its signature with it; every request is held to revocation, to the token's end, and
+to its own proof of possession. The demo's tokens are signed with a key in the demo's folder and accepted in demo mode
+only.
 """
 
 from __future__ import annotations
 
 import secrets
+from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +23,16 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from varde.clock import OSLO, Clock, today
+from varde.fhir.errors import FhirError, Forbidden
 from varde.fhir.gate import Gate
 from varde.fhir.http.rest import Unauthorized
 from varde.settings import Settings
 from varde.trust import grounds
 from varde.trust.access import Access, Refused
+from varde.trust.helseid.bearer import INSUFFICIENT, LEEWAY, Tokens, WrongToken, issuer_of
+from varde.trust.helseid.granting import Granting
 from varde.trust.identity.keys import load_key
+from varde.trust.proofs import ALGORITHMS, Proofs, WrongProof
 from varde.trust.scope import Scope
 from varde.trust.smart.authorizations import ACCESS
 from varde.trust.smart.grant import parse_scopes
@@ -31,6 +40,8 @@ from varde.trust.smart.opening import AppTokens, Opened
 
 AUDIENCE = "varde-fhir"
 ISSUER = "urn:varde:demo"
+BEARER = "bearer"
+DPOP = "dpop"
 _LIFETIME = 3600
 _CACHE = 2000
 _REUSED = 60
@@ -58,68 +69,131 @@ class DemoTokens:
         return jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": self._key.kid}, full, self._key)
 
     def read(self, token: str) -> dict[str, Any]:
-        """The claims of a good token. Raises Unauthorized."""
+        """The claims of a good token. Raises WrongToken."""
         try:
             read = jwt.decode(token, self._key, algorithms=["ES256"])
         except (JoseError, ValueError, TypeError):
-            raise _refused("the token's signature does not hold") from None
+            raise WrongToken("the token's signature does not hold") from None
         claims = dict(read.claims)
         now = self._clock.now().timestamp()
         if read.header.get("typ") != "at+jwt" or claims.get("iss") != ISSUER or claims.get("aud") != AUDIENCE:
-            raise _refused("the token is not for this API")
+            raise WrongToken("the token is not for this API")
         if not isinstance(claims.get("exp"), int) or claims["exp"] <= now:
-            raise _refused("the token has expired")
+            raise WrongToken("the token has expired")
         return claims
 
 
-def _refused(why: str) -> Unauthorized:
-    error = Unauthorized.of(why)
-    assert isinstance(error, Unauthorized)
-    error.challenge = 'Bearer realm="fhir", error="invalid_token"'
-    return error
+@dataclass(frozen=True, slots=True)
+class HelseId:
+    """The parts that read HelseID's tokens."""
+
+    tokens: Tokens
+    granting: Granting
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What is known of a token, for a minute at most."""
+
+    until: float
+    """Seconds since 1970."""
+    scope: Scope
+    hash: str
+    """As `ath` has it."""
+    thumbprint: str | None = None
+    """Of the key that it is bound to; None: whoever holds it uses it."""
+    opened: Opened | None = None
+    """What an app's token is revoked by."""
 
 
 class Authenticator:
     """From the headers of an API request to the gate of its answer."""
 
-    def __init__(self, access: Access, tokens: DemoTokens | None, apps: AppTokens | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        tokens: DemoTokens | None,
+        apps: AppTokens | None = None,
+        helseid: HelseId | None = None,
+        *,
+        proofs: Proofs | None = None,
+        base: str = "",
+    ) -> None:
+        """`proofs` and `base`, our public address: what tokens that are bound to a key need."""
         self._access = access
         self._tokens = tokens
         self._apps = apps
-        self._known: OrderedDict[str, tuple[float, Scope, Opened | None]] = OrderedDict()
+        self._helseid = helseid
+        self._proofs = proofs
+        self._base = base
+        self._known: OrderedDict[bytes, _Judged] = OrderedDict()
 
     async def __call__(self, headers: Mapping[str, str], method: str, path: str) -> Gate:
-        """The gate for a request. Raises Unauthorized."""
+        """The gate for a request. Headers that were sent several times stand with commas between. Raises Unauthorized,
+        Forbidden."""
         kind, _, token = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            raise Unauthorized.of("a bearer token is needed")
-        now = self._access.clock.now().timestamp()
-        known = self._known.get(token)
-        if known is not None and known[0] > now:
-            if known[2] is not None and self._apps is not None and await self._apps.is_revoked(known[2]):
-                self._known.pop(token, None)
-                raise _refused("the access was withdrawn")
-            return known[1]
+        kind = kind.lower()
+        if kind not in {BEARER, DPOP} or not token:
+            raise self._refused("", "a token is needed", "")
         try:
-            scope, expires, opened = await self._read(token)
+            if not token.isascii() or not token.isprintable() or " " in token or "," in token:
+                raise WrongToken("exactly one Authorization header with one token is needed")
+            judged = await self._judged(token)
+            if kind == BEARER and judged.thumbprint is not None:
+                raise WrongToken("the token is bound to a key: it is sent as DPoP, with a proof")
+            if kind == DPOP:
+                await self._prove(judged, headers.get("dpop"), method, path)
+        except WrongToken as failure:
+            raise self._refused(kind, str(failure), failure.error) from None
+        except WrongProof as failure:
+            refused = self._refused(DPOP, str(failure), failure.error)
+            refused.headers.update(failure.headers)
+            raise refused from None
+        return judged.scope
+
+    async def _judged(self, token: str) -> _Judged:
+        digest = sha256(token.encode()).digest()
+        now = self._access.clock.now().timestamp()
+        known = self._known.get(digest)
+        if known is None or known.until <= now:
+            known = await self._judge(token, digest, now)
+            self._known[digest] = known
+            if len(self._known) > _CACHE:
+                self._known.popitem(last=False)
+        elif known.opened is not None and self._apps is not None and await self._apps.is_revoked(known.opened):
+            self._known.pop(digest, None)
+            raise WrongToken("the access was withdrawn")
+        return known
+
+    async def _judge(self, token: str, digest: bytes, now: float) -> _Judged:
+        try:
+            scope, expires, thumbprint, opened = await self._read(token)
         except (Refused, LookupError):
-            raise _refused("the token's holder is not let in") from None
+            raise WrongToken("the token's holder is not let in") from None
         # What a person may see is decided anew after a minute, and at midnight, when ages change.
         midnight = datetime.combine(today(self._access.clock) + timedelta(days=1), time(), OSLO).timestamp()
-        self._known[token] = (min(expires, now + _REUSED, midnight), scope, opened)
-        if len(self._known) > _CACHE:
-            self._known.popitem(last=False)
-        return scope
+        token_hash = urlsafe_b64encode(digest).decode().rstrip("=")
+        return _Judged(min(expires, now + _REUSED, midnight), scope, token_hash, thumbprint, opened)
 
-    async def _read(self, token: str) -> tuple[Scope, float, Opened | None]:
-        """(scope, when the token expires, what an app's token is revoked by)."""
+    async def _read(self, token: str) -> tuple[Scope, float, str | None, Opened | None]:
+        """(scope, when the token expires, the key it is bound to, what an app's token is revoked by)."""
         if self._apps is not None and token.startswith(ACCESS):
             opened = await self._apps.open(token)
-            return opened.scope, opened.expires, opened
+            return opened.scope, opened.expires, opened.thumbprint, opened
+        if self._helseid is not None and issuer_of(token) in self._helseid.tokens.contract.issuers:
+            caller = await self._helseid.tokens.read(token)
+            scope = await self._helseid.granting.scope(caller)
+            return scope, caller.expires + LEEWAY, caller.thumbprint, None
         if self._tokens is None:
-            raise _refused("no issuer of such tokens is set up")
+            raise WrongToken("no issuer of such tokens is set up")
         claims = self._tokens.read(token)
-        return await self._scope(claims), float(claims["exp"]), None
+        return await self._scope(claims), float(claims["exp"]), None, None
+
+    async def _prove(self, judged: _Judged, proof: str | None, method: str, path: str) -> None:
+        """Raises WrongToken, WrongProof."""
+        if judged.thumbprint is None or self._proofs is None:
+            raise WrongToken("the token is not bound to a key: it is sent as Bearer")
+        await self._proofs.take(proof, method, self._base + path, judged.hash, judged.thumbprint)
 
     async def _scope(self, claims: Mapping[str, Any]) -> Scope:
         kind = claims.get("kind")
@@ -134,6 +208,22 @@ class Authenticator:
                 str(claims["name"]), grounds.RECORD_SYSTEM, types=grant.read, write_types=grant.write, grant=grant
             )
         raise LookupError("an unknown kind of token")
+
+    def _refused(self, kind: str, why: str, error: str) -> FhirError:
+        """The refusal, with the challenge of the way it was tried; of both ways when it was neither (RFC 9110 11.6.1,
+        RFC 6750 3, RFC 9449 7.1)."""
+        said = f', error="{error}"' if error else ""
+        bearer, dpop = f'Bearer realm="fhir"{said}', f'DPoP realm="fhir"{said}, algs="{" ".join(ALGORITHMS)}"'
+        both = {BEARER: bearer, DPOP: dpop}
+        challenge = bearer if self._proofs is None else both.get(kind, f"{bearer}, {dpop}")
+        if error == INSUFFICIENT:
+            forbidden = Forbidden.of(why)
+            forbidden.headers["www-authenticate"] = challenge
+            return forbidden
+        refused = Unauthorized.of(why)
+        assert isinstance(refused, Unauthorized)
+        refused.challenge = challenge
+        return refused
 
 
 def demo_tokens(chosen: Settings, clock: Clock) -> DemoTokens | None:

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse
 from varde.clock import Clock
 from varde.web import flash
 from varde.web.assets import Assets
-from varde.web.languages import LANGUAGES, SOURCE, Words, catalog
+from varde.web.languages import LANGUAGES, SOURCE, Speech, Words, catalog
 
 LANGUAGE_COOKIE = "varde_language"
 
@@ -160,6 +160,11 @@ class Shell:
         translated = str(self._catalogs[language].gettext(message))
         return translated % values if values else translated
 
+    def speech(self, request: Request) -> Speech:
+        """The messages in the language of this answer."""
+        language = language_of(request)
+        return Speech(language, self._catalogs[language])
+
     def html(self, request: Request, template: str, values: Mapping[str, Any]) -> str:
         """The page as text. Raises jinja2.TemplateNotFound, or UndefinedError when a value is missing."""
         language = language_of(request)
@@ -191,6 +196,12 @@ def render(request: Request, template: str, /, *, status_code: int = 200, **valu
     if request.cookies.get(flash.COOKIE):
         flash.forget(response)
     return response
+
+
+def speech_of(request: Request) -> Speech:
+    """The messages in the language of this answer, for what a page's code puts into words."""
+    shell: Shell = request.app.state.shell
+    return shell.speech(request)
 
 
 def _package_folder(package: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.identity.keys import load_key
 from varde.trust.scope import Scope
-from varde.trust.smart.grant import parse_scopes
+from varde.trust.smart.grant import Grant, parse_scopes
 from varde.trust.subscribers import Subscribers, owner_of
 from varde.trust.tokens import Authenticator, DemoTokens
 from varde.work.worker import Pace, Worker
@@ -93,13 +93,14 @@ class Registry:
     access: Access
     scopes: dict[str, str] = field(default_factory=dict)
 
-    async def now(self, client: str) -> Scope | None:
-        words = self.scopes.get(client)
+    async def again(self, found: Mapping[str, Any]) -> Scope:
+        """As trust.keeping.Keeper."""
+        words = self.scopes.get(found["key"])
         if words is None:
-            return None
-        grant = parse_scopes(words)
+            raise LookupError("no such client")
+        grant = Grant.from_json(found["grant"]).within(parse_scopes(words))
         return self.access.for_system(
-            client, grounds.RECORD_SYSTEM, types=grant.read, write_types=grant.write, grant=grant
+            found["key"], grounds.RECORD_SYSTEM, types=grant.read, write_types=grant.write, grant=grant
         )
 
 
@@ -116,7 +117,7 @@ class House:
         self.log = AuditLog(database, clock)
         self.access = Access(self.store, clock, self.log)
         self.registry = Registry(self.access, {"ehr": "system/*.cruds", "other": "system/*.cruds"})
-        self.subscribers = Subscribers(self.access, self.registry.now)
+        self.subscribers = Subscribers(self.registry)
         self.tokens = DemoTokens(folder, clock)
         self.delivery = Delivery(self.store, clock, self.subscribers.gate_of, self.access.for_system("subscriptions"))
         self.hooks = WebHooks(

@@ -40,8 +40,10 @@ from varde.services.letters.views import (
     WorkItem,
     Worklist,
 )
+from varde.trust.grounds import OWN_RECORD
 from varde.web.assets import Assets
 from varde.web.routes import install, routes
+from varde.web.seers import SeenBy
 from varde.web.shell import MenuItem, Shell, TemplateFolder
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -74,6 +76,9 @@ class SamplePatientLetters:
         ]  # fmt: skip
         shown = [row for row in rows if (row.id in self.archived) == archived]
         return Inbox(shown, sum(row.unread for row in shown), next=None if archived else "/brev?side=2")
+
+    async def seers(self, scope: Any, letter_id: str) -> list[SeenBy]:
+        return [SeenBy("Du selv", "", OWN_RECORD.sentence, "lov § 1")]
 
     async def open(self, scope: Any, letter_id: str, *, language: str) -> LetterPage:
         if letter_id not in "12345":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 
-import prometheus_client
 import pytest
 
 from tests.trust.region import CHILD, KARI, YOUTH, Register, everybody
@@ -20,12 +18,7 @@ from varde.trust.smart.clients import Clients
 
 
 @pytest.fixture
-async def place(
-    database_url: str, clock: SetClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Place]:
-    # A process's metrics are registered once, and here a process makes many applications.
-    registry = prometheus_client.CollectorRegistry()
-    monkeypatch.setattr(prometheus_client, "Histogram", partial(prometheus_client.Histogram, registry=registry))
+async def place(database_url: str, clock: SetClock, tmp_path: Path, one_registry: None) -> AsyncIterator[Place]:
     settings = Settings(
         mode="production", data=tmp_path, database_url=database_url, public_base=BASE,
         patient_issuer="http://issuer.test/patient", staff_issuer="http://issuer.test/staff",

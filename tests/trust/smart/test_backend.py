@@ -18,13 +18,12 @@ from starlette.routing import Route
 
 from tests.browsing import serving
 from tests.trust.smart.place import BACK, BASE, Place, flow, ids, post, read
-from varde import scopes
 from varde.fhir.gate import Interaction, Parameters
-from varde.fhir.subscriptions.state import Owner
+from varde.trust.keeping import kept
 from varde.trust.scope import Scope
 from varde.trust.smart.clients import Authentication, Side
 from varde.trust.smart.proving import ASSERTION
-from varde.trust.subscribers import Subscribers, owner_of, registered_with
+from varde.trust.subscribers import Subscribers, owner_of
 
 
 @pytest.mark.parametrize("algorithm", ["ES384", "RS384"])
@@ -257,12 +256,11 @@ async def test_what_a_service_leaves_for_later_keeps_its_narrowing(place: Place)
     await place.keyed(scopes="system/*.cruds")
     answer = await place.system("service", "system/Observation.cruds?category=laboratory")
     scope = (await place.varde.smart.tokens.open(answer.json()["access_token"])).scope
-    access = place.house.platform.access
-    subscribers = Subscribers(access, registered_with(access, place.clients), demo=True)
+    subscribers = Subscribers(place.house.keeper)
     owner = owner_of(scope)
     assert owner is not None
     gate = await subscribers.gate_of(owner)
-    later = await scopes.again(access, orjson.loads(orjson.dumps(scopes.kept(scope))))
+    later = await place.house.keeper.again(orjson.loads(orjson.dumps(kept(scope))))
     for one in (gate, later):
         assert isinstance(one, Scope) and one.through == "App Service (service)"
         assert "index_token" in one.predicate("r", "Observation", Parameters())
@@ -270,5 +268,5 @@ async def test_what_a_service_leaves_for_later_keeps_its_narrowing(place: Place)
     assert gate is not None and not gate.allows(Interaction.CREATE, "Observation")
     await place.clients.close("service")
     assert await subscribers.gate_of(owner) is None
-    unknown = Owner("unknown", owner.granted)
-    assert await Subscribers(access, registered_with(access, place.clients)).gate_of(unknown) is None
+    with pytest.raises(LookupError):
+        await place.house.keeper.again(kept(scope))

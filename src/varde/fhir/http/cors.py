@@ -13,7 +13,8 @@ from varde.fhir.http.exchange import Answer
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _HEADERS = ("accept, authorization, cache-control, content-type, dpop, if-match, if-modified-since, if-none-exist,"
             " if-none-match, prefer, x-request-id, x-requested-with, x-security-context")  # fmt: skip
-_SHOWN = b"Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id"
+_SHOWN = (b"Content-Location, DPoP-Nonce, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress,"
+          b" X-Request-Id")  # fmt: skip
 _SECONDS = "7200"
 """How long a browser need not ask again."""
 

@@ -83,8 +83,7 @@ class FhirApplication:
         """One HTTP request."""
         if scope["type"] != "http":
             return
-        # ASGI gives names in lower case.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = _headers(scope["headers"])
         told = [*self._cors.headers(headers.get("origin")), *_request_id(headers)]
         reply = _Reply(head=scope["method"] == "HEAD", headers=told)
         try:
@@ -122,6 +121,17 @@ class FhirApplication:
         base = self._proxied.base(headers) if self._proxied is not None else ""
         method = "GET" if method == "HEAD" else method
         return await self._interactions.perform(gate, Request(method, segments, query, headers, body, base=base))
+
+
+def _headers(sent: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """By name in lower case; one that was sent several times with commas between (RFC 9110 5.3)."""
+    found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in sent}
+    if len(found) < len(sent):
+        found = {}
+        for name, value in sent:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 def _request_id(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

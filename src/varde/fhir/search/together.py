@@ -62,6 +62,7 @@ def together(
         f" found as materialized (select q.place, x.* from q cross join lateral"
         f" (select row_number() over () as nr, one.* from ({one}) one) x)"
     )
+    asked = len(parameters.values)
     told = (
         f"(select t.disclosure, case when t.patients < 2 then t.patient end as patient, true as allowed, t.ids,"
         f" {parameters.add(query)}::text as query from told t union all"
@@ -70,7 +71,9 @@ def together(
         f" on f.place = t.place and t.patients > 1 and f.patient is not null) as listed"
     )
     log = gate.log_found(Interaction.SEARCH, resource_type, told, parameters)
-    if log is not None:
+    if log is None:
+        del parameters.values[asked:]  # nothing speaks of them
+    else:
         name, limit = parameters.add(f"{resource_type}/"), parameters.add(count)
         sql += (
             ", told as materialized (select q.place, gen_random_uuid() as disclosure,"

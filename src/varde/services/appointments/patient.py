@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from varde.services.appointments import flow
 from varde.web.guards import patient_page
+from varde.web.seers import who_sees
 from varde.web.shell import render
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def patient_routes(platform: Platform) -> Sequence[BaseRoute]:
     @patient_page
     async def one(request: Request) -> Response:
         found = await flow.one(platform, request.state.scope, request.path_params["id"])
-        return render(request, "appointments/one.html", appointment=found)
+        seers = await who_sees(platform.access, request.state.scope, "Appointment", found.id)
+        return render(request, "appointments/one.html", appointment=found, seers=seers)
 
     return [Route("/timer", coming), Route("/timer/{id}", one)]

@@ -67,7 +67,8 @@ def patient_routes(letters: PatientLetters) -> Sequence[BaseRoute]:
         if request.method == "HEAD":
             return Response(headers=PAGE_HEADERS)
         page = await letters.open(request.state.scope, request.path_params["id"], language=language_of(request))
-        return render(request, "letters/letter.html", letter=page, content=Markup(page.html))  # noqa: S704
+        seers = await letters.seers(request.state.scope, request.path_params["id"])
+        return render(request, "letters/letter.html", letter=page, content=Markup(page.html), seers=seers)  # noqa: S704
 
     @patient_page
     async def pdf(request: Request) -> Response:

@@ -47,6 +47,7 @@ from varde.services.letters.views import (
     WorkItem,
     Worklist,
 )
+from varde.web.seers import SeenBy, who_sees
 
 if TYPE_CHECKING:
     from varde.services import Platform
@@ -113,6 +114,10 @@ class ShownToPatients:
             await flow.unread(self._platform, scope),
             next=neighbour(path, side=following) if following else None,
         )
+
+    async def seers(self, scope: Scope, letter_id: str) -> Sequence[SeenBy]:
+        """Who else can see a letter that was opened, and why."""
+        return await who_sees(self._platform.access, scope, "Communication", letter_id)
 
     async def open(self, scope: Scope, letter_id: str, *, language: str) -> LetterPage:
         """The letter's page; it counts as opened (LET-06)."""

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from varde.clock import OSLO
 from varde.fhir.gate import Parameters
 from varde.trust.log.reach import Columns, condition, own, references_of
+from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
 
-WINDOW = 2000
+WINDOW = 500
 """Rows that a page of lines looks at, about."""
 LINES = 40
 SAMPLES = 3
@@ -94,6 +96,12 @@ class Line:
     done: list[Done] = field(default_factory=list)
 
     @property
+    def key(self) -> str:
+        """Names the line whatever is added to it later that day; tells nothing of what is in it."""
+        same = (self.day.isoformat(), *(str(getattr(self, name)) for name in _SAME))
+        return sha256("\x1f".join(same).encode()).hexdigest()[:32]
+
+    @property
     def references(self) -> list[str]:
         """All that is named in it."""
         return [one for done in self.done for one in done.named]
@@ -115,6 +123,8 @@ class Choice:
     name: str
 
 
+_THROUGH = "case when starts_with(a.through, 'Varde: ') then 'Varde' else a.through end"
+"""Which of Varde's own services it was tells a reader nothing that what was done does not."""
 _SAME = ("actor_kind", "actor", "name", "role", "unit", "unit_name", "acting_for", "purpose", "ground", "allowed",
          "through", "patient")  # fmt: skip
 
@@ -122,13 +132,16 @@ _SAME = ("actor_kind", "actor", "name", "role", "unit", "unit_name", "acting_for
 def _asked(scope: Scope, wanted: Wanted, parameters: Parameters) -> str:
     """The rows of the log named `a` that may be read and are asked for."""
     columns = Columns.of(scope, "a")
-    parts = [condition(scope, "a", parameters)]
+    parts = [condition(scope, "a", parameters, people=wanted.who is Who.PEOPLE)]
     if wanted.who is Who.PEOPLE:
         parts.append(f"a.actor_kind <> 'system' and not ({own(scope, 'a', parameters)})")
     elif wanted.who is Who.OWN:
         parts.append(own(scope, "a", parameters))
     elif wanted.who is Who.SYSTEMS:
         parts.append("a.actor_kind = 'system'")
+    if scope.actor.kind is ActorKind.STAFF:
+        # A list of several patients stands in each one's log, and once as a whole: that is what its reader did.
+        parts.append("(a.patient is null or a.interaction <> 'search' or a.resource_ids <> '{}')")
     if wanted.unit is not None:
         parts.append(f"a.unit = {parameters.add(wanted.unit)}")
     if wanted.actor is not None:
@@ -168,7 +181,10 @@ async def lines(connection: Any, scope: Scope, wanted: Wanted, before: str | Non
     parameters = Parameters()
     asked = _asked(scope, wanted, parameters)
     # The day of the mark is read whole again: what came before it within the day may stand in a line begun there.
-    ceiling = None if mark is None else _start(mark.astimezone(OSLO).date() + timedelta(days=1))
+    ceiling = None
+    if mark is not None:
+        last = (mark - timedelta(microseconds=1)).astimezone(OSLO).date()
+        ceiling = _start(last + timedelta(days=1))
     if ceiling is not None:
         asked += f" and a.at < {parameters.add(ceiling)}"
     oldest = await connection.fetchval(
@@ -193,7 +209,8 @@ async def lines(connection: Any, scope: Scope, wanted: Wanted, before: str | Non
 def _grouped(scope: Scope, asked: str) -> str:
     columns = Columns.of(scope, "a")
     told = (
-        "a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, a.through, a.patient,"
+        f"a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, {_THROUGH} as through,"
+        " a.patient,"
         " a.interaction, a.resource_type, a.id, a.at, a.resource_ids,"
         f" {columns.actor} as actor, {columns.name} as name, {columns.role} as role,"
         " (a.at at time zone 'Europe/Oslo')::date as day"
@@ -238,15 +255,15 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
     open_rows = condition(scope, "a", parameters)
     columns = Columns.of(scope, "a")
     found = await connection.fetchrow(
-        f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role"
-        f" from trust_audit a where a.id = {parameters.add(row)}::bigint and {open_rows}",
+        f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role,"
+        f" {_THROUGH} as told_through from trust_audit a where a.id = {parameters.add(row)}::bigint and {open_rows}",
         *parameters.values,
     )
     if found is None:
         return None
     day = found["at"].astimezone(OSLO).date()
     parameters = Parameters()
-    told = {"actor": "told_actor", "name": "told_name", "role": "told_role"}
+    told = {"actor": "told_actor", "name": "told_name", "role": "told_role", "through": "told_through"}
     asked = condition(scope, "a", parameters)
     asked += f" and a.at >= {parameters.add(_start(day))} and a.at < {parameters.add(_start(day + timedelta(days=1)))}"
     tests = " and ".join(f"{name} is not distinct from {parameters.add(found[told.get(name, name)])}" for name in _SAME)
@@ -265,11 +282,19 @@ class Moment:
     references: tuple[str, ...]
 
 
+async def who_did(connection: Any, rows: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """(HPR number or id, name) behind rows of the log, also of staff under threat: for those who answer for them."""
+    found = await connection.fetch(
+        "select id, actor, actor_name from trust_audit where id = any($1::bigint[])", list(rows)
+    )
+    return {row["id"]: (row["actor"], row["actor_name"]) for row in found}
+
+
 async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) -> list[Moment]:
     """The single rows of a line, newest first."""
     parameters = Parameters()
     columns = Columns.of(scope, "a")
-    names = {"actor": columns.actor, "name": columns.name, "role": columns.role}
+    names = {"actor": columns.actor, "name": columns.name, "role": columns.role, "through": _THROUGH}
     tests = " and ".join(
         f"({names.get(name) or f'a.{name}'}) is not distinct from {parameters.add(getattr(line, name))}"
         for name in _SAME

@@ -13,6 +13,8 @@ from varde.fhir.definitions import resource_types, type_number
 from varde.fhir.errors import Forbidden
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
+from varde.trust.law.table import Band, Reach
+from varde.trust.law.things import Thing
 from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
 
@@ -20,19 +22,21 @@ EVENT = "AuditEvent"
 """What the log is called in scopes, grants and in the log itself."""
 
 
-async def admit(scope: Scope, interaction: Interaction, *, allowed: bool = True) -> None:
+async def admit(scope: Scope, interaction: Interaction) -> None:
     """Raise Forbidden, after logging the try, where the log is not open to a scope at all."""
     narrowed = scope.grant is not None and any(
         rule.conditions for rule in scope.grant.rules if rule.fits(EVENT)
     )  # such conditions are over the store's own search values, which the log has none of
-    if allowed and not narrowed and (scope.audits or scope.allows(interaction, EVENT)):
+    # What is logged about oneself is for every member of staff to read, whatever their role opens of patients'.
+    own = scope.grant is None and scope.actor.kind is ActorKind.STAFF
+    if not narrowed and (own or scope.allows(interaction, EVENT)):
         return
     await scope.record(Disclosure(interaction, EVENT, [], [], allowed=False), None)
     raise Forbidden.of("this is not open to you")
 
 
-def condition(scope: Scope, alias: str, parameters: Parameters) -> str:
-    """SQL condition on rows of trust_audit that the scope may read.
+def condition(scope: Scope, alias: str, parameters: Parameters, *, people: bool = False) -> str:
+    """SQL condition on rows of trust_audit that the scope may read; `people`: of those that no system made.
 
     A patient reads what was done to their own record; one who acts for them the same, but never what tells of things
     withheld from that reader; staff what they did themselves; who follows up the log, and systems, all of it.
@@ -45,15 +49,20 @@ def condition(scope: Scope, alias: str, parameters: Parameters) -> str:
         return "true" if scope.grant is None else scope.grant.predicate(alias, EVENT, parameters)
     if scope.patient is None:
         return "false"
+    reach = reach_of(scope)
+    if reach is Reach.NONE:
+        return "false"
     patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
-    if scope.actor.kind is ActorKind.REPRESENTATIVE and only_own_representation(scope):
+    if reach is Reach.OWN:
         return f"({patient} and {own(scope, alias, parameters)})"
+    if people and _is_grown(scope):
+        return f"({patient} and {alias}.actor_kind <> 'system')"  # all of these are plain
     return f"({patient} and ({plain(scope, alias, parameters)} or {_tells_of_the_seen(scope, alias, parameters)}))"
 
 
-def only_own_representation(scope: Scope) -> bool:
-    """Whether one who acts for another reads only what they did themselves (Table A, access log, 12–15 years)."""
-    return False
+def reach_of(scope: Scope) -> Reach:
+    """How far a patient, or who acts for one, reaches in the log, by the law's table (Table A)."""
+    return Reach.SEE if scope.mandate is None else scope.mandate.right(Thing.LOG).most
 
 
 def own(scope: Scope, alias: str, parameters: Parameters) -> str:
@@ -69,14 +78,15 @@ def plain(scope: Scope, alias: str, parameters: Parameters) -> str:
     so would what people looked at, to those from whom staff withhold a child's things.
     """
     nothing_named = f"cardinality({alias}.resource_ids) = 0"
-    if scope.actor.kind is ActorKind.PATIENT and not is_young(scope):
+    if _is_grown(scope):
         return f"({alias}.actor_kind <> 'system' or {nothing_named})"
     return f"({nothing_named} or {own(scope, alias, parameters)})"
 
 
-def is_young(scope: Scope) -> bool:
-    """Whether the reader is one from whom things may be withheld for age (FAM-05, FAM-19)."""
-    return False
+def _is_grown(scope: Scope) -> bool:
+    """Whether the reader is the patient, and of an age from which nothing is withheld for (FAM-05, FAM-19)."""
+    young = scope.mandate is not None and scope.mandate.band in {Band.CHILD, Band.TWELVE, Band.YOUTH}
+    return scope.actor.kind is ActorKind.PATIENT and not young
 
 
 def _tells_of_the_seen(scope: Scope, alias: str, parameters: Parameters) -> str:

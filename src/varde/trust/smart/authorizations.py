@@ -17,7 +17,7 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.trust.smart.clients import Client
+from varde.trust.smart.clients import Authentication, Client
 
 ACCESS = "vat-"
 """How an access token begins, so that it is told from other issuers' and found where it does not belong."""
@@ -72,6 +72,8 @@ class Issued:
     scopes: str
     refresh: str | None = None
     nonce: str | None = None
+    thumbprint: str | None = None
+    """Of the key that the access token is bound to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Token:
     scopes: str
     created: datetime
     expires: datetime
+    thumbprint: str | None = None
+    """Of the key that it is bound to (DPoP); None for a bearer token."""
 
 
 def digest(secret: str) -> bytes:
@@ -109,24 +113,30 @@ class Authorizations:
         self._clock = clock
 
     async def keep(
-        self, connection: Any, authorization: Authorization, *, redirect_uri: str, challenge: str, nonce: str | None
-    ) -> tuple[int, str]:
-        """Store a person's answer; (its id, the code for the app). In the caller's transaction."""
+        self, connection: Any, authorization: Authorization, *, redirect_uri: str, challenge: str, nonce: str | None,
+        thumbprint: str | None = None,
+    ) -> tuple[int, str]:  # fmt: skip
+        """Store a person's answer; (its id, the code for the app). In the caller's transaction. `thumbprint`: of the
+        only key that may redeem the code."""
         made = await self._insert(connection, authorization)
         code, now = secrets.token_urlsafe(32), self._clock.now()
         await connection.execute(
-            "insert into smart_code (digest, authorization_id, redirect_uri, challenge, nonce, expires)"
-            " values ($1, $2, $3, $4, $5, $6)",
-            digest(code), made.id, redirect_uri, challenge, nonce, now + timedelta(seconds=CODE_SECONDS),
+            "insert into smart_code (digest, authorization_id, redirect_uri, challenge, nonce, expires, thumbprint)"
+            " values ($1, $2, $3, $4, $5, $6, $7)",
+            digest(code), made.id, redirect_uri, challenge, nonce, now + timedelta(seconds=CODE_SECONDS), thumbprint,
         )  # fmt: skip
         return made.id, code
 
-    async def redeem(self, client: Client, code: str, redirect_uri: str, verifier: str) -> Issued:
-        """Tokens for a code. Raises GrantRefused; for one that was used before, after ending what came of it."""
+    async def redeem(
+        self, client: Client, code: str, redirect_uri: str, verifier: str, thumbprint: str | None = None
+    ) -> Issued:
+        """Tokens for a code, bound to the key with this thumbprint. Raises GrantRefused; for one that was used before,
+        after ending what came of it."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(
-                f"select {_prefixed()}, c.redirect_uri, c.challenge, c.nonce, c.expires, c.used, a.revoked"
+                f"select {_prefixed()}, c.redirect_uri, c.challenge, c.nonce, c.expires, c.used, a.revoked,"
+                " c.thumbprint"
                 " from smart_code c join smart_authorization a on a.id = c.authorization_id where c.digest = $1"
                 " for update",
                 digest(code),
@@ -141,8 +151,12 @@ class Authorizations:
                     raise GrantRefused("redirect_uri is not that of the request")
                 if not hmac.compare_digest(challenge_of(verifier), row["challenge"]):
                     raise GrantRefused("code_verifier does not fit the code_challenge")
+                if row["thumbprint"] not in {None, thumbprint}:
+                    raise GrantRefused("the code is for another key (dpop_jkt)")
                 await connection.execute("update smart_code set used = $2 where digest = $1", digest(code), now)
-                issued = await self._issue(connection, authorization, authorization.scopes, ACCESS_SECONDS)
+                issued = await self._issue(
+                    connection, client, authorization, authorization.scopes, ACCESS_SECONDS, thumbprint
+                )
                 return replace(issued, nonce=row["nonce"])
             await self._end(connection, [row["id"]])
         raise GrantRefused("the code was used before; all that came of it has ended")
@@ -157,17 +171,20 @@ class Authorizations:
             )
         return found
 
-    async def look(self, client: Client, refresh: str) -> Authorization:
-        """The authorization of a refresh token that is good now, to judge anew. Raises GrantRefused."""
+    async def look(self, client: Client, refresh: str, thumbprint: str | None = None) -> Authorization:
+        """The authorization of a refresh token that is good now, to judge anew. `thumbprint`: of the key that the app
+        proves to have. Raises GrantRefused."""
         row = await self._refresh_row(client, refresh)
+        if row["thumbprint"] not in {None, thumbprint}:
+            raise GrantRefused("the refresh token is bound to a key: it needs a proof by that one")
         if row["replaced"] is not None:
             async with self._database.transaction() as connection:
                 await self._end(connection, [row["id"]])
             raise GrantRefused("the refresh token was used before; all that came of it has ended")
         return _authorization(row)
 
-    async def refresh(self, client: Client, refresh: str, scopes: str) -> Issued:
-        """New tokens for a refresh token, which is used up. Raises GrantRefused as `look` does."""
+    async def refresh(self, client: Client, refresh: str, scopes: str, thumbprint: str | None = None) -> Issued:
+        """New tokens for a refresh token that `look` found good, which is used up. Raises GrantRefused."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
             taken = await connection.fetchval(
@@ -177,14 +194,14 @@ class Authorizations:
             )  # fmt: skip
             if taken is not None:
                 row = await connection.fetchrow(f"select {_prefixed()} from smart_authorization a where id = $1", taken)
-                return await self._issue(connection, _authorization(row), scopes, ACCESS_SECONDS)
-        await self.look(client, refresh)  # another came first with the same token
+                return await self._issue(connection, client, _authorization(row), scopes, ACCESS_SECONDS, thumbprint)
+        await self.look(client, refresh, thumbprint)  # another came first with the same token
         raise GrantRefused("the refresh token was used before")
 
     async def _refresh_row(self, client: Client, refresh: str) -> Any:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
-                f"select {_prefixed()}, t.replaced from smart_token t join smart_authorization a"
+                f"select {_prefixed()}, t.replaced, t.thumbprint from smart_token t join smart_authorization a"
                 " on a.id = t.authorization_id where t.digest = $1 and t.kind = 'refresh' and t.expires > $2"
                 " and a.client = $3 and a.revoked is null and a.ends > $2",
                 digest(refresh), self._clock.now(), client.id,
@@ -193,12 +210,12 @@ class Authorizations:
             raise GrantRefused("no such refresh token of this app, or it has ended")
         return row
 
-    async def for_system(self, client: Client, scopes: str) -> Issued:
+    async def for_system(self, client: Client, scopes: str, thumbprint: str | None = None) -> Issued:
         """A token for an app that acts by itself (SMART Backend Services)."""
         ends = self._clock.now() + timedelta(seconds=SYSTEM_SECONDS)
         async with self._database.transaction() as connection:
             made = await self._insert(connection, Authorization(client.id, "system", client.id, scopes, ends))
-            return await self._issue(connection, made, scopes, SYSTEM_SECONDS)
+            return await self._issue(connection, client, made, scopes, SYSTEM_SECONDS, thumbprint)
 
     async def find(self, token: str) -> Token | None:
         """The access or refresh token, if it is good now."""
@@ -206,14 +223,27 @@ class Authorizations:
         async with self._database.connection() as connection:
             row = await connection.fetchrow(
                 f"select {_prefixed()}, t.kind as token_kind, t.scopes as token_scopes, t.created as token_created,"
-                " t.expires from smart_token t join smart_authorization a on a.id = t.authorization_id"
+                " t.expires, t.thumbprint from smart_token t join smart_authorization a on a.id = t.authorization_id"
                 " join smart_client c on c.id = a.client where t.digest = $1 and t.expires > $2 and t.replaced is null"
                 " and a.revoked is null and a.ends > $2 and c.closed is null",
                 digest(token), now,
             )  # fmt: skip
         if row is None:
             return None
-        return Token(_authorization(row), row["token_kind"], row["token_scopes"], row["token_created"], row["expires"])
+        return Token(
+            _authorization(row), row["token_kind"], row["token_scopes"], row["token_created"], row["expires"],
+            row["thumbprint"],
+        )  # fmt: skip
+
+    async def alive(self, number: int) -> Authorization | None:
+        """The authorization with this id, if it holds now."""
+        async with self._database.connection() as connection:
+            row = await connection.fetchrow(
+                f"select {_prefixed()} from smart_authorization a join smart_client c on c.id = a.client"
+                " where a.id = $1 and a.revoked is null and a.ends > $2 and c.closed is null",
+                number, self._clock.now(),
+            )  # fmt: skip
+        return None if row is None else _authorization(row)
 
     async def take_back(self, client: Client, token: str) -> None:
         """Revoke a token of the app's own (RFC 7009): an access token alone, a refresh token with all that came of
@@ -275,7 +305,6 @@ class Authorizations:
         now = self._clock.now()
         await connection.execute("delete from smart_request where created <= $1", now - REQUEST)
         await connection.execute("delete from smart_launch where created <= $1", now - LAUNCH)
-        await connection.execute("delete from smart_assertion where expires <= $1", now)
         await connection.execute("delete from smart_failure where began <= $1", now - timedelta(hours=1))
         await connection.execute("delete from smart_revocation where at <= $1", now - _KEEP)
         await connection.execute("delete from smart_token where expires <= $1", now - _KEEP)
@@ -292,21 +321,25 @@ class Authorizations:
         )  # fmt: skip
         return replace(one, id=made, created=now)
 
-    async def _issue(self, connection: Any, one: Authorization, scopes: str, seconds: int) -> Issued:
+    async def _issue(
+        self, connection: Any, client: Client, one: Authorization, scopes: str, seconds: int, thumbprint: str | None
+    ) -> Issued:
         now = self._clock.now()
         expires = min(now + timedelta(seconds=seconds), one.ends)
         access = ACCESS + secrets.token_urlsafe(32)
-        rows = [(digest(access), one.id, "access", scopes, now, expires)]
+        rows = [(digest(access), one.id, "access", scopes, now, expires, thumbprint)]
         refresh = None
         if lasts(one.scopes):
             refresh = REFRESH + secrets.token_urlsafe(32)
-            rows.append((digest(refresh), one.id, "refresh", scopes, now, one.ends))
+            # One who proves who they are at each use need not keep the key (RFC 9449 5).
+            held = thumbprint if client.authentication is Authentication.NONE else None
+            rows.append((digest(refresh), one.id, "refresh", scopes, now, one.ends, held))
         await connection.executemany(
-            "insert into smart_token (digest, authorization_id, kind, scopes, created, expires)"
-            " values ($1, $2, $3, $4, $5, $6)",
+            "insert into smart_token (digest, authorization_id, kind, scopes, created, expires, thumbprint)"
+            " values ($1, $2, $3, $4, $5, $6, $7)",
             rows,
         )
-        return Issued(one, access, max(1, int((expires - now).total_seconds())), scopes, refresh)
+        return Issued(one, access, max(1, int((expires - now).total_seconds())), scopes, refresh, thumbprint=thumbprint)
 
     async def _end(self, connection: Any, ids: Sequence[int]) -> None:
         await connection.execute(

@@ -28,7 +28,7 @@ from varde.trust.smart.scopes import InvalidScope, read_words
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{2,63}", re.ASCII)
 _COLUMNS = (
     "id", "name", "publisher", "authentication", "secret_digest", "jwks", "jwks_uri", "redirect_uris", "launch_uri",
-    "sides", "scopes", "ground", "introspects", "created",
+    "sides", "scopes", "ground", "introspects", "bound", "created",
 )  # fmt: skip
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _NEVER = frozenset({"javascript", "data", "vbscript", "file", "blob", "about"})
@@ -74,6 +74,8 @@ class Client:
     secret_digest: bytes | None = None
     ground: Ground = RECORD_SYSTEM
     introspects: bool = False
+    bound: bool = False
+    """Whether it gets no tokens but such as are bound to a key of its own (DPoP)."""
     created: datetime | None = None
     closed: datetime | None = None
 
@@ -100,7 +102,7 @@ class Clients:
         values = (
             client.id, client.name, client.publisher, client.authentication.value, client.secret_digest, client.jwks,
             client.jwks_uri, list(client.redirect_uris), client.launch_uri, sorted(client.sides), client.scopes,
-            client.ground.key, client.introspects, self._clock.now(),
+            client.ground.key, client.introspects, client.bound, self._clock.now(),
         )  # fmt: skip
         places = ", ".join(f"${n + 1}" for n in range(len(values)))
         async with self._database.connection() as connection:
@@ -162,7 +164,7 @@ def _client(row: Any) -> Client:
         row["id"], row["name"], row["publisher"], Authentication(row["authentication"]),
         frozenset(Side(side) for side in row["sides"]), row["scopes"], tuple(row["redirect_uris"]), row["launch_uri"],
         row["jwks"], row["jwks_uri"], row["secret_digest"], GROUNDS.get(row["ground"] or "", RECORD_SYSTEM),
-        row["introspects"], row["created"], row["closed"],
+        row["introspects"], row["bound"], row["created"], row["closed"],
     )  # fmt: skip
 
 

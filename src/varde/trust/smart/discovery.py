@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from varde.trust import proofs
 from varde.trust.smart.keys import ALGORITHM
 from varde.trust.smart.proving import ALGORITHMS
 from varde.trust.smart.scopes import IDENTITY, LASTING, LAUNCH
@@ -74,6 +75,7 @@ class Addresses:
                 *sorted(IDENTITY), *sorted(LAUNCH), *sorted(LASTING), "patient/*.rs", "user/*.rs", "system/*.cruds",
             ],
             "authorization_response_iss_parameter_supported": True,
+            "dpop_signing_alg_values_supported": list(proofs.ALGORITHMS),
         }  # fmt: skip
 
     def smart(self) -> dict[str, Any]:

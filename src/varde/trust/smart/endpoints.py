@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 from varde.clock import Clock
 from varde.trust.access import Access
 from varde.trust.access import Refused as PersonRefused
+from varde.trust.proofs import Proofs, WrongProof
 from varde.trust.smart.authorizations import PUSHED_SECONDS, Authorization, Authorizations, GrantRefused, Issued
 from varde.trust.smart.clients import Authentication, Client, Clients, Side
 from varde.trust.smart.discovery import INTROSPECT, JWKS, PAR, PREFIX, REVOKE, STYLE, TOKEN, Addresses
@@ -34,10 +35,10 @@ _ID_TOKEN_SECONDS = 300
 _MOST_FIELDS = 50
 _NEVER_KEPT = {"cache-control": "no-store", "pragma": "no-cache"}
 _STYLED = {"cache-control": "public, max-age=3600"}
-_OPEN = {"access-control-allow-origin": "*"}
+_OPEN = {"access-control-allow-origin": "*", "access-control-expose-headers": "DPoP-Nonce, Retry-After"}
 _PREFLIGHT = {
     **_OPEN, "access-control-allow-methods": "GET, POST, OPTIONS",
-    "access-control-allow-headers": "authorization, content-type, accept", "access-control-max-age": "600",
+    "access-control-allow-headers": "authorization, content-type, accept, dpop", "access-control-max-age": "600",
 }  # fmt: skip
 _log = structlog.get_logger("varde.smart")
 
@@ -57,6 +58,7 @@ class AuthorizationServer:
     tokens: AppTokens
     keys: SigningKeys
     proving: Proving
+    proofs: Proofs
 
 
 def routes(server: AuthorizationServer) -> list[BaseRoute]:
@@ -108,6 +110,8 @@ class Endpoints:
             except TooManyFailures as failure:
                 retry = {"retry-after": str(failure.seconds)}
                 return _error("slow_down", "too many failed tries; wait", 429, retry)
+            except WrongProof as failure:
+                return _error(failure.error, str(failure), headers=failure.headers)
             except GrantRefused as failure:
                 _log.warning("smart.grant_refused", reason=str(failure))
                 return _error("invalid_grant", str(failure))
@@ -128,12 +132,27 @@ class Endpoints:
         if kind is None:
             raise Refused("unsupported_grant_type", f"grant_type is one of {', '.join(kinds)}")
         client = await self._client(request, await self._named(request, form))
+        thumbprint = await self._possessed(request)
+        if client.bound and thumbprint is None:
+            raise Refused("invalid_dpop_proof", "this app gets only tokens that are bound to its key")
         try:
-            issued = await kind(client, form)
+            issued = await kind(client, form, thumbprint)
         except GrantRefused:
             await self._server.proving.failed(client.id, _place(request))
             raise
         return JSONResponse(await self._answer(client, issued), headers=_OPEN | _NEVER_KEPT)
+
+    async def _possessed(self, request: Request) -> str | None:
+        """The thumbprint of the key that the app proves to have, where it shows a proof (RFC 9449 5).
+
+        Raises WrongProof.
+        """
+        shown = request.headers.getlist("dpop")
+        if not shown:
+            return None
+        return await self._server.proofs.take(
+            ",".join(shown), request.method, self._server.addresses.base + request.url.path
+        )
 
     async def _named(self, request: Request, form: Mapping[str, str]) -> Mapping[str, str]:
         """The form; with the app that a refresh token was given to, where a public app does not say who it is, as it
@@ -144,13 +163,13 @@ class Endpoints:
         owner = await self._server.authorizations.owner(form["refresh_token"])
         return form if owner is None else {**form, "client_id": owner}
 
-    async def _code(self, client: Client, form: Mapping[str, str]) -> Issued:
-        code, redirect = _needed(form, "code"), _needed(form, "redirect_uri")
-        return await self._server.authorizations.redeem(client, code, redirect, _needed(form, "code_verifier"))
+    async def _code(self, client: Client, form: Mapping[str, str], thumbprint: str | None) -> Issued:
+        code, redirect, verifier = (_needed(form, name) for name in ("code", "redirect_uri", "code_verifier"))
+        return await self._server.authorizations.redeem(client, code, redirect, verifier, thumbprint)
 
-    async def _refresh(self, client: Client, form: Mapping[str, str]) -> Issued:
+    async def _refresh(self, client: Client, form: Mapping[str, str], thumbprint: str | None) -> Issued:
         refresh = _needed(form, "refresh_token")
-        authorization = await self._server.authorizations.look(client, refresh)
+        authorization = await self._server.authorizations.look(client, refresh, thumbprint)
         scopes = form.get("scope", authorization.scopes)
         try:
             if not _narrower(scopes, authorization.scopes):
@@ -160,9 +179,9 @@ class Endpoints:
             raise Refused("invalid_scope", str(error)) from None
         except (PersonRefused, LookupError):
             raise GrantRefused("the person may not be let in any more") from None
-        return await self._server.authorizations.refresh(client, refresh, scopes)
+        return await self._server.authorizations.refresh(client, refresh, scopes, thumbprint)
 
-    async def _system(self, client: Client, form: Mapping[str, str]) -> Issued:
+    async def _system(self, client: Client, form: Mapping[str, str], thumbprint: str | None) -> Issued:
         if Side.SYSTEM not in client.sides or client.authentication is not Authentication.KEY:
             raise Refused("unauthorized_client", "the app is not registered to act by itself")
         scopes = _needed(form, "scope")
@@ -174,14 +193,14 @@ class Endpoints:
                 raise Refused("invalid_scope", "more is asked for than the app is registered with")
         except InvalidScope as error:
             raise Refused("invalid_scope", str(error)) from None
-        return await self._server.authorizations.for_system(client, " ".join(str(word) for word in words))
+        return await self._server.authorizations.for_system(client, " ".join(str(word) for word in words), thumbprint)
 
     async def _answer(self, client: Client, issued: Issued) -> dict[str, Any]:
         """The token response (SMART App Launch 2.2, 3.0.6)."""
         one = issued.authorization
         answer: dict[str, Any] = {
             "access_token": issued.access,
-            "token_type": "Bearer",
+            "token_type": "Bearer" if issued.thumbprint is None else "DPoP",
             "expires_in": issued.seconds,
             "scope": issued.scopes,
         }
@@ -247,13 +266,15 @@ class Endpoints:
             "active": True,
             "scope": found.scopes,
             "client_id": one.client,
-            "token_type": "Bearer",
+            "token_type": "Bearer" if found.thumbprint is None else "DPoP",
             "iat": int(found.created.timestamp()),
             "exp": int(found.expires.timestamp()),
             "iss": self._server.addresses.issuer,
             "sub": subject(owner, one),
             "aud": self._server.addresses.fhir,
         }
+        if found.thumbprint is not None:
+            answer["cnf"] = {"jkt": found.thumbprint}
         if one.kind != "system":
             answer |= _context(one, self._server.addresses) | about
         return JSONResponse(answer, headers=_OPEN | _NEVER_KEPT)
@@ -266,9 +287,13 @@ class Endpoints:
 
     async def push(self, request: Request, form: Mapping[str, str]) -> Response:
         """POST /auth/par."""
+        form = dict(form)
         client = await self._client(request, form)
         if "request_uri" in form:
             raise Refused("invalid_request", "request_uri is not pushed")
+        thumbprint = await self._possessed(request)
+        if thumbprint is not None and form.setdefault("dpop_jkt", thumbprint) != thumbprint:
+            raise Refused("invalid_dpop_proof", "dpop_jkt is another key's than the proof's")
         try:
             redirect_of(client, form)
         except LookupError as error:

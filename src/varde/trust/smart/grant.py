@@ -8,7 +8,7 @@ either opens is seen by both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
@@ -52,6 +52,33 @@ class Rule:
         """Whether it tells of a type."""
         return self.type in {"*", resource_type}
 
+    def within(self, other: Rule) -> Rule | None:
+        """What of this rule the other opens as well; None for nothing."""
+        rights = self.rights & other.rights
+        covers = (
+            other.type in {"*", self.type}
+            and other.query in {"", self.query}
+            and other.only in {None, self.only}
+            and (self.of_patient or not other.of_patient)
+        )
+        return replace(self, rights=rights) if rights and covers else None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose token a grant is of: what it is asked by, later, whether it still holds (`trust/keeping.py`)."""
+
+    client: str
+    """The app's id, here or with HelseID."""
+    authorization: int | None = None
+    """Of an app's token: what the person let it do. None for a system's."""
+    issuer: str | None = None
+    """Of HelseID's tokens; None for our own."""
+    organisation: str | None = None
+    """Of HelseID's tokens: who calls, `parent` or `parent:child`."""
+    api_scopes: tuple[str, ...] = ()
+    """Of HelseID's tokens: the scopes of the API."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -60,6 +87,8 @@ class Grant:
     rules: tuple[Rule, ...]
     patient: str | None = None
     """Id of the Patient in the launch context, where it is narrower than what the actor reaches: staff's."""
+    origin: Origin | None = None
+    """None for the demo's own tokens."""
 
     def allows(self, interaction: Interaction, resource_type: str) -> bool:
         """Whether an interaction may be tried on a type; "*" is every type at once, where rows are judged one by
@@ -87,18 +116,25 @@ class Grant:
         rules = [
             [rule.type, "".join(sorted(rule.rights)), rule.query, rule.of_patient, rule.only] for rule in self.rules
         ]
-        return {"rules": rules, "patient": self.patient}
+        return {"rules": rules, "patient": self.patient, "origin": self.origin and asdict(self.origin)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Grant:
         """A grant that `as_json` wrote. Raises Unenforceable when a narrowing is none any more."""
+        origin = kept.get("origin")
         return cls(
             tuple(
                 Rule(kind, frozenset(rights), read_narrowing(kind, query) if query else (), of_patient, only, query)
                 for kind, rights, query, of_patient, only in kept["rules"]
             ),
             kept["patient"],
+            Origin(**{**origin, "api_scopes": tuple(origin["api_scopes"])}) if origin else None,
         )
+
+    def within(self, other: Grant) -> Grant:
+        """What of this grant the other opens as well."""
+        both = (mine.within(its) for mine in self.rules for its in other.rules)
+        return replace(self, rules=tuple(rule for rule in both if rule is not None))
 
     def _types(self, rights: str) -> frozenset[str] | None:
         found = {rule.type for rule in self.rules if rule.rights & set(rights)}
@@ -152,9 +188,12 @@ class Grant:
         )
 
 
-def grant_of(words: Sequence[ScopeWord], *, patient: str | None = None, user: tuple[str, str] | None = None) -> Grant:
-    """The grant of resource scopes. `patient`: see Grant. `user`: (type, id) of who is logged in, whom scopes `openid
-    fhirUser` let be read."""
+def grant_of(
+    words: Sequence[ScopeWord], *, patient: str | None = None, user: tuple[str, str] | None = None,
+    origin: Origin | None = None,
+) -> Grant:  # fmt: skip
+    """The grant of resource scopes. `patient`, `origin`: see Grant. `user`: (type, id) of who is logged in, whom scopes
+    `openid fhirUser` let be read."""
     rules = [
         Rule(
             word.type,
@@ -167,7 +206,7 @@ def grant_of(words: Sequence[ScopeWord], *, patient: str | None = None, user: tu
     ]
     if user is not None:
         rules.append(Rule(user[0], frozenset("r"), only=user[1]))
-    return Grant(tuple(rules), patient)
+    return Grant(tuple(rules), patient, origin)
 
 
 def parse_scopes(text: str, level: str = "system") -> Grant:

@@ -17,7 +17,7 @@ from varde.trust.scope import Scope
 from varde.trust.sessions import Sessions
 from varde.trust.smart.authorizations import Authorization, Authorizations, digest
 from varde.trust.smart.clients import Client, Clients
-from varde.trust.smart.grant import Grant, grant_of
+from varde.trust.smart.grant import Grant, Origin, grant_of
 from varde.trust.smart.scopes import read_words
 
 LOOKED_EVERY = 1.0
@@ -35,6 +35,8 @@ class Opened:
     """Seconds since 1970."""
     authorization: int
     digest: bytes
+    thumbprint: str | None = None
+    """Of the key that the token is bound to; None for a bearer token."""
 
 
 def system_scope(access: Access, client: Client, grant: Grant) -> Scope:
@@ -67,7 +69,11 @@ class AppTokens:
         if client is None:
             raise LookupError("the app is closed")
         scope = await self.scope(client, found.authorization, found.scopes)
-        return Opened(scope, found.expires.timestamp(), found.authorization.id, digest(token))
+        return Opened(scope, found.expires.timestamp(), found.authorization.id, digest(token), found.thumbprint)
+
+    async def authorization(self, number: int) -> Authorization | None:
+        """What a person let an app do, by its id, if it holds now."""
+        return await self._authorizations.alive(number)
 
     async def scope(self, client: Client, authorization: Authorization, scopes: str) -> Scope:
         """What an authorization gives now, of it `scopes`. Raises LookupError, Refused."""
@@ -75,20 +81,22 @@ class AppTokens:
         if authorization.session is not None and not await self._sessions.alive(authorization.session):
             raise LookupError("the session has ended")
         if authorization.kind == "system":
-            return system_scope(self._access, client, grant_of([word for word in words if word.level == "system"]))
+            words = tuple(word for word in words if word.level == "system")
+            return system_scope(self._access, client, grant_of(words, origin=Origin(client.id)))
+        origin = Origin(client.id, authorization.id)
         words = tuple(word for word in words if word.level != "system")
         shown = "fhirUser" in others
         if authorization.kind == "patient":
             made, person, _ = await self._access.act_for(
                 authorization.person, authorization.patient or authorization.person
             )
-            grant = grant_of(words, user=("Patient", person.id) if shown else None)
+            grant = grant_of(words, user=("Patient", person.id) if shown else None, origin=origin)
         else:
             made, position = await self._access.for_staff(authorization.person, authorization.unit)
             if authorization.patient is None:
                 words = tuple(word for word in words if word.level != "patient")
             user = ("Practitioner", position.practitioner) if shown else None
-            grant = grant_of(words, patient=authorization.patient, user=user)
+            grant = grant_of(words, patient=authorization.patient, user=user, origin=origin)
         return replace(made, grant=grant, through=client.through)
 
     async def is_revoked(self, opened: Opened) -> bool:

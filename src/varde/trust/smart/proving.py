@@ -24,6 +24,7 @@ from joserfc.jwk import KeySet
 
 from varde.clock import Clock
 from varde.db import Database
+from varde.trust.replay import Replays
 from varde.trust.smart.clients import Authentication, Client, Clients, InvalidClient, public_keys
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -67,12 +68,19 @@ class Proving:
     """Finds and checks the app behind a request."""
 
     def __init__(
-        self, database: Database, clock: Clock, clients: Clients, http: httpx.AsyncClient, audiences: frozenset[str]
+        self,
+        database: Database,
+        clock: Clock,
+        clients: Clients,
+        replays: Replays,
+        http: httpx.AsyncClient,
+        audiences: frozenset[str],
     ) -> None:
         """`audiences`: what an assertion's aud may be: the issuer and the addresses of its endpoints."""
         self._database = database
         self._clock = clock
         self._clients = clients
+        self._replays = replays
         self._http = http
         self._audiences = audiences
         self._fetched: dict[str, _Fetched] = {}
@@ -134,13 +142,7 @@ class Proving:
         jti = claims.get("jti")
         if not isinstance(jti, str) or not 1 <= len(jti) <= 256:
             raise NotProven("the assertion has no jti")
-        async with self._database.connection() as connection:
-            fresh = await connection.fetchval(
-                "insert into smart_assertion (client, digest, expires) values ($1, $2, $3)"
-                " on conflict (client, digest) do nothing returning true",
-                client.id, sha256(jti.encode()).digest(), expires + _LEEWAY,
-            )  # fmt: skip
-        if not fresh:
+        if not await self._replays.assertion(client.id, jti, expires + _LEEWAY):
             raise NotProven("the assertion was used before")
 
     async def _signed(self, client: Client, token: str) -> tuple[Mapping[str, Any], dict[str, Any]]:

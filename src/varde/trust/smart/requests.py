@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -55,6 +55,8 @@ class Asked:
     encounter: str | None = None
     quiet: bool = False
     """prompt=none: no page may be shown."""
+    thumbprint: str | None = None
+    """Of the key that will redeem the code (dpop_jkt, RFC 9449 10)."""
 
     @property
     def wants_patient(self) -> bool:
@@ -114,8 +116,10 @@ class Requests:
         scopes = parameters.get("scope", "")
         asked = Asked(
             client.id, parameters["redirect_uri"], scopes, state, challenge, parameters.get("nonce"),
-            quiet=parameters.get("prompt") == "none",
+            quiet=parameters.get("prompt") == "none", thumbprint=parameters.get("dpop_jkt"),
         )  # fmt: skip
+        if asked.thumbprint is not None and not _CHALLENGE.fullmatch(asked.thumbprint):
+            raise Refused("invalid_request", "dpop_jkt is no thumbprint of a key")
         self._check_scopes(client, scopes)
         return await self._launched(asked, parameters.get("launch"))
 
@@ -148,10 +152,9 @@ class Requests:
             )  # fmt: skip
         if row is None:
             raise Refused("invalid_request", "the launch is unknown, used or too old")
-        return Asked(
-            asked.client, asked.redirect_uri, asked.scopes, asked.state, asked.challenge, asked.nonce, True,
-            row["hpr"], row["unit"], row["patient"], row["encounter"], asked.quiet,
-        )  # fmt: skip
+        return replace(
+            asked, launched=True, hpr=row["hpr"], unit=row["unit"], patient=row["patient"], encounter=row["encounter"]
+        )
 
     async def begin_launch(
         self, client: Client, *, hpr: str, unit: str, patient: str | None, encounter: str | None

@@ -228,6 +228,7 @@ class Answering:
             number, code = await self._server.authorizations.keep(
                 connection, authorization, redirect_uri=question.asked.redirect_uri,
                 challenge=question.asked.challenge, nonce=question.asked.nonce,
+                thumbprint=question.asked.thumbprint,
             )  # fmt: skip
             await note(question.scope, question.client, Interaction.CREATE, [number], patient, connection)
         return self._back(question, code=code)

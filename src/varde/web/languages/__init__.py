@@ -1,8 +1,8 @@
 """The four languages of the pages: catalogs, and dates in words. Texts of letters are with the letters.
 
 Norwegian Bokmål is the source: a message's id is its Bokmål text. `nn.po`, `se.po` and `en.po` lie beside
-this file, those of a service in its own `languages/` folder. They are read as they are when a process starts,
-so there is no compiled catalog that could be older than its source.
+this file, those of a service in its own `languages/` folder, in one file or one a part. They are read as they are when
+a process starts, so there is no compiled catalog that could be older than its source.
 """
 
 from __future__ import annotations
@@ -30,20 +30,37 @@ SOURCE = "nb"
 _HERE = Path(__file__).parent
 
 
+def catalog_files(folder: Path, language: str) -> list[Path]:
+    """The catalogs of a language in a folder: `nn.po`, and one a part of the service that has its own: `log.nn.po`."""
+    return sorted({*folder.glob(f"{language}.po"), *folder.glob(f"*.{language}.po")})
+
+
 def catalog(language: str, folders: Sequence[Path] = ()) -> Translations:
     """Messages of `language` from this folder and `folders`. For the source language, and for what a catalog
     lacks, the id itself is the text. Raises KeyError for a language that Varde does not have."""
     _ = LANGUAGES[language]
     merged = Translations()
-    for folder in (_HERE, *folders):
-        file = folder / f"{language}.po"
-        if language != SOURCE and file.is_file():
+    for file in (file for folder in (_HERE, *folders) for file in catalog_files(folder, language)):
+        if language != SOURCE:
             packed = BytesIO()
             with file.open("rb") as source:
                 write_mo(packed, read_po(source, locale=language))
             packed.seek(0)
             merged.merge(Translations(packed))
     return merged
+
+
+class Speech:
+    """Messages in one language, for what is put into words outside the templates."""
+
+    def __init__(self, language: str, messages: Translations) -> None:
+        self.language = language
+        self._messages = messages
+
+    def gettext(self, message: str, **values: object) -> str:
+        """`message` (source language) with `values` filled in."""
+        translated = str(self._messages.gettext(message))
+        return translated % values if values else translated
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from pathlib import Path
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
-from varde.web.languages import LANGUAGES, SOURCE
+from varde.web.languages import LANGUAGES, SOURCE, catalog_files
 
 MessageId = str | tuple[str, ...]
 
@@ -55,15 +55,15 @@ def messages(room: Path) -> set[MessageId]:
 
 def translated(room: Path, language: str) -> set[MessageId]:
     """What the catalog of `room` has a finished translation of. Fuzzy ones do not count."""
-    file = room / "languages" / f"{language}.po"
-    if not file.is_file():
-        return set()
-    with file.open("rb") as source:
-        return {
-            tuple(message.id) if isinstance(message.id, list) else message.id
-            for message in read_po(source, locale=language)
-            if message.id and not message.fuzzy and message.string and all(message.string)
-        }
+    found: set[MessageId] = set()
+    for file in catalog_files(room / "languages", language):
+        with file.open("rb") as source:
+            found |= {
+                tuple(message.id) if isinstance(message.id, list) else message.id
+                for message in read_po(source, locale=language)
+                if message.id and not message.fuzzy and message.string and all(message.string)
+            }
+    return found
 
 
 def lacking(language: str) -> dict[str, set[MessageId]]:
