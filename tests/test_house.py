@@ -14,7 +14,7 @@ FLOORS = {
     "trust": 2, "work": 2, "edges": 2, "web": 2, "services": 3, "app": 4, "asgi": 4, "cli": 4, "audit_cli": 4,
     "demo": 4, "journey_cli": 4, "load_cli": 4,
     "api": 4, "bulk": 4, "lanes": 4, "scopes": 4,
-    "families": 4, "health": 4, "observe": 4, "serving": 4, "working": 4, "probing": 4,
+    "families": 4, "population": 4, "health": 4, "observe": 4, "serving": 4, "working": 4, "probing": 4,
     "smart": 4, "client_cli": 4, "subscribing": 4, "reindex_cli": 4, "indexing": 4,
 }  # fmt: skip
 ARROWS = {("edges", "work"), ("web", "trust")}

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from varde import edges, indexing, subscribing
+from varde import edges, families, indexing, subscribing
 from varde.clock import Clock, clock_of
 from varde.db import Database
 from varde.edges import subscribers
 from varde.edges.subscribers.delivery import checks as subscription_checks
 from varde.embedded import database_url
-from varde.families import RegisteredFamilies
 from varde.fhir.model import Projection
 from varde.fhir.store import Store
 from varde.fhir.terminology.projection import fill_missing
+from varde.population.deaths import Deaths
+from varde.population.following import Population
 from varde.services import Platform, Service, appointments, family, improvement, letters
 from varde.settings import Settings
 from varde.trust import forgetting
@@ -28,6 +29,7 @@ from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.care import CareRelations
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
+from varde.trust.granted import Granted
 from varde.trust.log.shielded import Shielded
 from varde.trust.referrals import Assessments
 from varde.trust.seal import SEAL_EVERY, sealing
@@ -118,6 +120,7 @@ class House:
             Handler("trust.sessions", forget_sessions, every=timedelta(hours=1)),
             Handler("terminology.missing", take_apart, timeout=timedelta(minutes=30), every=timedelta(hours=1)),
             Handler("trust.apps", forget_apps, every=timedelta(hours=1)),
+            *Population(self.platform, self.services).handlers(),
             *indexing.handlers(self.platform.store),
         ]
 
@@ -149,6 +152,8 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     projections: list[Projection] = [
         CareRelations(),
         Shielded(),
+        Granted(),
+        Deaths(clock),
         Assessments(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
@@ -156,7 +161,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
     store = Store(database, clock, projections)
     log = AuditLog(database, clock)
     registers = edges.registers(settings, database, clock)
-    access = Access(store, clock, log, RegisteredFamilies(registers))
+    access = Access(store, clock, log, families.mandates(settings, database, clock, registers))
     limits = Limits(
         timedelta(minutes=settings.session_idle_minutes), timedelta(minutes=settings.session_absolute_minutes)
     )

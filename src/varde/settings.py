@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     `data`."""
 
     # Systems outside. Each is the embedded one until its address is set; then what belongs to it must be set as well.
+    population_base: str | None = None
+    """The population register: the address of NHN's person service (FHIR). None: the embedded register."""
+    population_scopes: str = "nhn:hgd-persontjenesten-api/read"
+    population_cache_minutes: int = Field(default=15, ge=1, le=60)
+    """How long an answer of the population register is used to decide access: an hour at most (FAM-15). The embedded
+    register is asked every time."""
     krr_base: str | None = None
     """The contact and reservation register: https://kontaktregisteret.no. None: the embedded registers."""
     maskinporten_issuer: str = "https://maskinporten.no/"
@@ -130,6 +136,7 @@ class Settings(BaseSettings):
     def _whole(self) -> Settings:
         """What belongs together is set together."""
         needs = {
+            "population_base": ("maskinporten_client_id", "maskinporten_key_file"),
             "krr_base": ("maskinporten_client_id", "maskinporten_key_file"),
             "sms_gateway": ("sms_gateway_token",),
             "smtp_host": ("mail_from",),

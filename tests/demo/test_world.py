@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import tracemalloc
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 
 import orjson
 import pytest
 
 from varde.demo.filling import Region, parse_mark
+from varde.demo.persons import patients
 from varde.demo.registers import contact, registered
 from varde.demo.world import SMALLEST, TO_CALL, World
 from varde.fhir.keys import bucket_of
 from varde.fhir.validate import validate
-from varde.trust.persons import age, birth_date, is_national_number, is_synthetic
+from varde.population import form
+from varde.trust.consents import from_fhir
+from varde.trust.persons import NumberKind, age, birth_date, is_national_number, is_synthetic, kind_of
 
 TODAY = date(2026, 11, 24)
 
@@ -125,3 +128,48 @@ def test_a_region_says_what_it_is_in_its_mark() -> None:
 def test_a_region_too_small_for_its_named_persons_is_refused() -> None:
     with pytest.raises(ValueError, match="at least"):
         World(1, SMALLEST - 1, TODAY)
+
+
+def test_records_are_in_step_with_the_register_from_the_first_day() -> None:
+    world = World(5, 1500, TODAY)
+    for place, human in enumerate(world.people()):
+        record = world.record(human, place)
+        assert form.same(form.patient_of(record[0], registered(human), TODAY), record[0])
+
+
+def test_the_named_persons_show_every_case_of_families_and_mandates() -> None:
+    world = World(1, SMALLEST, TODAY)
+    listed = {one["name"]: one for one in patients(world) if one["part"]}
+    born = {name: date.fromisoformat(one["born"]) for name, one in listed.items()}
+    tomorrow = TODAY + timedelta(days=1)
+    for name, years in (("Oskar Berg", 12), ("Jonas Fjellheim", 16)):
+        assert (age(born[name], TODAY), age(born[name], tomorrow)) == (years - 1, years)
+        assert len([one for one in listed[name]["relations"] if one["relation"] == "parent"]) == 2
+    relations = {(name, one["relation"], one["name"]) for name, one in listed.items() for one in one["relations"]}
+    for expected in (
+        ("Else Vik", "guardian", "Berit Vik"), ("Berit Vik", "ward", "Samir Noori"),
+        ("Astrid Nilsen", "attorney", "Ingrid Solberg"), ("Ingrid Solberg", "giver", "Astrid Nilsen"),
+        ("Leah Strand", "parent", "Kine Strand"),
+    ):  # fmt: skip
+        assert expected in relations
+    assert not any(one["relation"] in {"attorney", "giver"} for one in listed["Berit Vik"]["relations"])
+    assert {name for name, one in listed.items() if one["placed"]} == {"Leah Strand", "Samir Noori"}
+    assert listed["Rolf Eide"]["dead"]
+    assert (
+        kind_of(listed["Marek Kowalski"]["fnr"]) is kind_of(listed["Amina Yusuf"]["former"][0]) is NumberKind.D_NUMBER
+    )
+    assert kind_of(listed["Amina Yusuf"]["fnr"]) is NumberKind.BIRTH
+    again = {one["name"]: one for one in patients(World(1, SMALLEST, TODAY)) if one["part"]}
+    assert listed == again
+
+
+def test_what_the_named_persons_decided_can_be_read_back() -> None:
+    world = World(1, SMALLEST, TODAY)
+    kinds = []
+    for place, human in enumerate(world.people()):
+        for one in world.record(human, place):
+            if one["resourceType"] == "Consent":
+                decision = from_fhir(one)
+                assert decision is not None and decision.patient == human.id
+                kinds.append(decision.kind.value)
+    assert sorted(kinds) == ["power-of-attorney", "power-of-attorney", "referral-assessment", "youth-access"]

@@ -18,7 +18,7 @@ from varde.edges.notify import Channels
 from varde.edges.notify.embedded import EmbeddedNotify
 from varde.edges.post.embedded import EmbeddedPost
 from varde.edges.post.sftp import SftpPost
-from varde.edges.registers import Combined
+from varde.edges.registers import Combined, RegisterUnavailable
 from varde.edges.registers.embedded import EmbeddedRegisters
 from varde.settings import Settings
 from varde.work.outbox import Receipt
@@ -72,12 +72,23 @@ async def test_real_systems_by_their_addresses(tmp_path: Path, clock: SetClock, 
     assert isinstance(chosen, Combined)
     assert await chosen.persons(["1"]) == {}
     await chosen.close()
+    outside = registers(
+        Settings(population_base="http://127.0.0.1:9", maskinporten_issuer="http://127.0.0.1:9/",
+                 maskinporten_client_id="c", maskinporten_key_file=file),
+        database, clock,
+    )  # fmt: skip
+    assert await outside.contacts(["1"]) == {}
+    with pytest.raises(RegisterUnavailable):
+        await outside.persons(["1"])
+    await outside.close()
 
 
 @pytest.mark.parametrize(
     ("half", "missing"),
     [
         ({"krr_base": "https://krr.example.no"}, "VARDE_MASKINPORTEN_CLIENT_ID"),
+        ({"population_base": "https://freg.example.no"}, "VARDE_MASKINPORTEN_KEY_FILE"),
+        ({"population_cache_minutes": 61}, "population_cache_minutes"),
         ({"sms_gateway": "https://sms.example.no"}, "VARDE_SMS_GATEWAY_TOKEN"),
         ({"smtp_host": "mail.example.no"}, "VARDE_MAIL_FROM"),
         ({"smtp_user": "varde"}, "VARDE_SMTP_PASSWORD"),

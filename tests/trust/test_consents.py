@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
+from varde.clock import SetClock
+from varde.db import Database
+from varde.fhir.errors import Unprocessable
+from varde.fhir.store import Store
 from varde.fhir.validate import validate
+from varde.trust.access import Access
+from varde.trust.audit import AuditLog
 from varde.trust.consents import (
+    KINDS,
     AccessDecision,
     Block,
     ChildWelfare,
@@ -21,6 +28,7 @@ from varde.trust.consents import (
     kind_of,
     to_fhir,
 )
+from varde.trust.definitions import definitions
 
 NOW = datetime(2026, 11, 25, 9, 30, 0, 123456, tzinfo=UTC)
 WHO: dict[str, Any] = {"id": "c-1", "patient": "p-1", "at": NOW}
@@ -85,3 +93,26 @@ def test_holds_from_its_start_until_its_end_and_never_when_withdrawn() -> None:
     assert one.holds(NOW + timedelta(days=2) - second)
     assert not one.holds(NOW + timedelta(days=2))
     assert not YouthAccess(patient="p", at=NOW, withdrawn=True).holds(NOW)
+
+
+async def test_the_stores_own_profile_takes_whole_decisions_and_no_others(database: Database, clock: SetClock) -> None:
+    store = Store(database, clock)
+    gate = Access(store, clock, AuditLog(database, clock)).for_system("test")
+    for definition in definitions():
+        validate(definition)
+    await store.write_many(gate, definitions())
+    await store.write_many(gate, [{"resourceType": "Patient", "id": "p-1"}])
+    for decision in ALL:
+        await store.create(gate, {name: value for name, value in to_fhir(decision).items() if name != "id"})
+    whole = to_fhir(ALL[0])
+    one, kind = whole["category"]
+    unknown = {"coding": [{"system": KINDS, "code": "everything"}]}
+    for wrong in (
+        {"category": [one]},
+        {"category": [one, kind, kind]},
+        {"category": [one, unknown]},
+        {"scope": {"coding": [{"code": "research"}]}},
+        {"provision": {}},
+    ):
+        with pytest.raises(Unprocessable):
+            await store.create(gate, whole | wrong)

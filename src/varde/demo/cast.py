@@ -5,11 +5,16 @@ They come first in every region of any size; only their numbers and ids depend o
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from varde.clock import OSLO
 from varde.demo import places
 from varde.demo.people import Human, Maker
+from varde.edges.registers import Extent, GuardianKind, Guardianship
+from varde.trust.consents import PowerOfAttorney, YouthAccess
+from varde.trust.law.things import Thing
 
 TROMSØ = next(m for m in places.MUNICIPALITIES if m[1] == "Tromsø")
 BODØ = next(m for m in places.MUNICIPALITIES if m[1] == "Bodø")
@@ -21,7 +26,7 @@ def cast(maker: Maker) -> list[Human]:
 
     def one(name: str, years: int, gender: str, part: str, **given: Any) -> Human:
         first, family = name.rsplit(" ", 1)
-        born = _born(maker, years)
+        born = given.pop("born", None) or _born(maker, years)
         settled: dict[str, Any] = {
             "municipality": TROMSØ, "given": first, "family": family, "dead": None, "protection": "ugradert",
             "language": "nb", "reserved": False, "user": years >= 16, "emigrated": False,
@@ -56,8 +61,71 @@ def cast(maker: Maker) -> list[Human]:
     arne = one("Arne Ødegård", 62, "male", "mobilnummer mangler", mobile=None, email=None)
     return [
         ingrid, lars, nora, emil, tuva, hilde, jakob, maja, turid, sara, magnus, knut, solveig, anne, noah, per, odd,
-        maret, ida, terje, arne,
+        maret, ida, terje, arne, *_families(maker, one, ingrid, hilde, jakob, turid),
     ]  # fmt: skip
+
+
+def _families(
+    maker: Maker, one: Callable[..., Human], ingrid: Human, hilde: Human, jakob: Human, turid: Human
+) -> list[Human]:
+    """Those whom the rules of families and mandates are seen by: birthdays, guardians, powers, numbers, placement."""
+    oskar = one("Oskar Berg", 11, "male", "fyller 12 år i morgen", street=hilde.street, born=_birthday(maker, 12),
+                parents=[hilde.number, jakob.number])  # fmt: skip
+    jonas = one("Jonas Fjellheim", 15, "male", "fyller 16 år i morgen, foreldre på hver sin adresse",
+                street=turid.street, born=_birthday(maker, 16), parents=[turid.number, jakob.number])  # fmt: skip
+    randi = one("Randi Lyng", 42, "female", "forelder til ungdom med egen tilgang")
+    sofie = one("Sofie Lyng", 14, "female", "ungdom med samtykke, henvisning vurdert", street=randi.street,
+                parents=[randi.number])  # fmt: skip
+    sofie.consents = [YouthAccess(patient=sofie.id, at=_days_ago(maker, 20), by=f"Patient/{randi.id}")]
+    sofie.assessed_for = [sofie.id, randi.id]
+    berit = one("Berit Vik", 58, "female", "verge")
+    else_ = one("Else Vik", 86, "female", "har verge", user=False, mobile=None, email=None)
+    else_.guardians = [_guardian(maker, berit, GuardianKind.ADULT, Extent.BOTH)]
+    gunnar = one("Gunnar Vik", 84, "male", "fremtidsfullmakt for timer og brev", user=False, mobile=None, email=None)
+    gunnar.guardians = [_guardian(maker, berit, GuardianKind.FUTURE_POWER, Extent.BOTH, ("timer", "brev"))]
+    harald = one("Harald Vik", 81, "male", "verge bare for økonomi", user=False, mobile=None, email=None)
+    harald.guardians = [_guardian(maker, berit, GuardianKind.ADULT, Extent.ECONOMIC)]
+    astrid = one("Astrid Nilsen", 74, "female", "har gitt fullmakt til Ingrid Solberg")
+    astrid.consents = [
+        PowerOfAttorney(
+            patient=astrid.id, receiver=ingrid.id, at=_days_ago(maker, 30), by=f"Patient/{astrid.id}",
+            ends=_days_ago(maker, -335), things=frozenset({Thing.LETTERS.value, Thing.APPOINTMENTS.value}),
+        ),
+        PowerOfAttorney(
+            patient=astrid.id, receiver=berit.id, at=_days_ago(maker, 90), by=f"Patient/{astrid.id}", withdrawn=True,
+            things=frozenset({Thing.LETTERS.value}),
+        ),
+    ]  # fmt: skip
+    amina = one("Amina Yusuf", 33, "female", "fikk fødselsnummer etter d-nummer")
+    amina.former = [(maker.number(amina.born, "female", d_number=True), maker.today - timedelta(days=200))]
+    marek = one("Marek Kowalski", 40, "male", "d-nummer", d_number=True, language="en")
+    kine = one("Kine Strand", 32, "female", "forelder, barnet er plassert")
+    leah = one("Leah Strand", 10, "female", "barn plassert av barnevernet", parents=[kine.number], placed=True)
+    samir = one("Samir Noori", 10, "male", "enslig mindreårig, har representant", d_number=True, placed=True)
+    samir.guardians = [_guardian(maker, berit, GuardianKind.LONE_ASYLUM_SEEKER, Extent.BOTH_AND_IMMIGRATION)]
+    rolf = one("Rolf Eide", 77, "male", "dør med ulest brev", dies=True)
+    return [
+        oskar, jonas, randi, sofie, berit, else_, gunnar, harald, astrid, amina, marek, kine, leah, samir, rolf,
+    ]  # fmt: skip
+
+
+def _guardian(
+    maker: Maker, who: Human, kind: GuardianKind, extent: Extent, areas: tuple[str, ...] = ()
+) -> Guardianship:
+    return Guardianship(who.number, kind, extent, areas, maker.today - timedelta(days=400))
+
+
+def _days_ago(maker: Maker, days: int) -> datetime:
+    return datetime.combine(maker.today - timedelta(days=days), time(10, 15), OSLO)
+
+
+def _birthday(maker: Maker, years: int) -> date:
+    """A birth date of one who turns this old tomorrow."""
+    tomorrow = maker.today + timedelta(days=1)
+    try:
+        return tomorrow.replace(year=tomorrow.year - years)
+    except ValueError:
+        return date(tomorrow.year - years, 3, 1)
 
 
 def _born(maker: Maker, years: int) -> date:

@@ -14,17 +14,18 @@ from varde.demo.people import STAFF_ROLES, Resource
 from varde.services.letters.model import STATE
 from varde.services.letters.staff import STATES
 from varde.trust.access import ROLE_SYSTEM
+from varde.trust.definitions import definitions
 
 _KODEVERK = Path(__file__).parent / "kodeverk.ndjson"
 
 
 def code_systems() -> list[Resource]:
-    """CodeSystem resources, the same every time."""
+    """CodeSystem resources, and the profile of access decisions, the same every time."""
     own = [
         _own("staff-role", ROLE_SYSTEM, "Roller ved en avdeling", STAFF_ROLES),
         _own("letter-state", STATE, "Et brevs tilstander", {code: words.label for code, words in STATES.items()}),
     ]
-    return [*(orjson.loads(line) for line in _KODEVERK.read_bytes().splitlines()), *own]
+    return [*(orjson.loads(line) for line in _KODEVERK.read_bytes().splitlines()), *own, *definitions()]
 
 
 def _own(identifier: str, url: str, title: str, codes: dict[str, str]) -> Resource:

@@ -11,8 +11,11 @@ from random import Random
 from typing import Any
 
 from varde.demo import places
+from varde.edges.registers import Guardianship
 from varde.fhir.keys import BUCKETS
+from varde.population.form import CONFIDENTIALITY
 from varde.trust.access import ROLE_SYSTEM
+from varde.trust.consents import AccessDecision
 from varde.trust.persons import ENH, HPR, RESH, make_number, system_of
 
 Resource = dict[str, Any]
@@ -49,6 +52,17 @@ class Human:
     mobile: str | None = None
     email: str | None = None
     emigrated: bool = False
+    former: list[tuple[str, date]] = field(default_factory=list)
+    """Numbers of before, and the first day that each was no longer theirs."""
+    guardians: list[Guardianship] = field(default_factory=list)
+    placed: bool = False
+    """Placed by child welfare, or alone in the country."""
+    consents: list[AccessDecision] = field(default_factory=list)
+    """What they, or others about them, have decided."""
+    assessed_for: list[str] = field(default_factory=list)
+    """Ids of the Patients to whom a clinician has opened their referral."""
+    dies: bool = False
+    """Dies as the demo begins: the register tells of it, and a letter is under way."""
     part: str | None = None
     """What a named person is there to show (cast.py); None for the many."""
 
@@ -118,9 +132,10 @@ class Maker:
         pools = (places.SAMI_WOMEN, places.SAMI_MEN) if sami else (places.WOMEN, places.MEN)
         age = random.choices(((0, 11), (12, 15), (16, 17), (18, 39), (40, 66), (67, 98)), (12, 5, 3, 28, 34, 18))[0]
         born = given.pop("born", None) or self.born(*age)
+        d_number = given.pop("d_number", False)
         human = Human(
             id=stable_id(random),
-            number=self.number(born, gender, d_number=random.random() < 0.01),
+            number=self.number(born, gender, d_number=random.random() < 0.01 or d_number),
             given=random.choice(pools[gender == "male"]),
             family=random.choice(places.SAMI_FAMILY_NAMES if sami else places.FAMILY_NAMES),
             gender=gender,
@@ -151,7 +166,13 @@ def patient(human: Human, gp: str | None) -> Resource:
         "resourceType": "Patient",
         "id": human.id,
         "meta": {"profile": ["http://hl7.no/fhir/StructureDefinition/no-basis-Patient"]},
-        "identifier": [{"use": "official", "system": system_of(human.number), "value": human.number}],
+        "identifier": [
+            {"use": "official", "system": system_of(human.number), "value": human.number},
+            *(
+                {"use": "old", "system": system_of(number), "value": number, "period": {"end": until.isoformat()}}
+                for number, until in human.former
+            ),
+        ],
         "active": human.dead is None,
         "name": [{"use": "official", "family": human.family, "given": [human.given]}],
         "gender": human.gender,
@@ -164,7 +185,9 @@ def patient(human: Human, gp: str | None) -> Resource:
         made["telecom"] = [{"system": "phone", "value": human.mobile, "use": "mobile"}]
     if human.dead:
         made["deceasedDateTime"] = human.dead.isoformat()
-    if human.protection == "ugradert":
+    if human.protection != "ugradert":
+        made["meta"]["security"] = [{"system": CONFIDENTIALITY, "code": human.protection}]
+    else:
         _, _, postal, city, _, _ = human.municipality
         made["address"] = [{"use": "home", "line": [human.street], "postalCode": postal, "city": city, "country": "NO"}]
     if gp:

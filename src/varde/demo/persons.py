@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import orjson
 from varde.demo import probe
 from varde.demo.people import OPERATIONS, Human, Worker
 from varde.demo.world import World
+from varde.trust.consents import PowerOfAttorney
 from varde.trust.login import PID, STAFF_HPR
 from varde.trust.persons import HEALTH_MAJORITY, PARENTS_FULL_UNTIL, age
 
@@ -35,23 +36,42 @@ def patients(world: World) -> Iterator[dict[str, Any]]:
                 {"relation": "child", "fnr": child.number, "name": child.name}
                 for child in children.get(human.number, ())
             ]
+            relations += _mandates(human, household)
             yield {
                 "role": "patient",
                 "fnr": human.number,
                 "name": human.name,
+                "born": human.born.isoformat(),
                 "age": age(human.born, world.today),
+                "former": [number for number, _ in human.former],
                 "id": human.id,
                 "relations": relations,
                 "user": human.user,
                 "reserved": human.reserved,
                 "protection": human.protection,
-                "dead": human.dead is not None,
+                "dead": human.dead is not None or human.dies,
+                "placed": human.placed,
                 "emigrated": human.emigrated,
                 "language": human.language,
                 "mobile": human.mobile is not None,
                 "municipality": human.municipality[1],
                 "part": human.part,
             }
+
+
+def _mandates(human: Human, household: Sequence[Human]) -> Iterator[dict[str, str]]:
+    """Guardians and powers of attorney, from both sides: what the other is to the person."""
+    for other in household:
+        if any(one.guardian == other.number for one in human.guardians):
+            yield {"relation": "guardian", "fnr": other.number, "name": other.name}
+        if any(one.guardian == human.number for one in other.guardians):
+            yield {"relation": "ward", "fnr": other.number, "name": other.name}
+        for giver, receiver, word in ((human, other, "attorney"), (other, human, "giver")):
+            if any(
+                isinstance(one, PowerOfAttorney) and one.receiver == receiver.id and not one.withdrawn
+                for one in giver.consents
+            ):
+                yield {"relation": word, "fnr": other.number, "name": other.name}
 
 
 def staff(world: World) -> Iterator[dict[str, Any]]:

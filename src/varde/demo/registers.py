@@ -4,7 +4,17 @@ reservation register. What the registers mean is edges/registers'."""
 from __future__ import annotations
 
 from varde.demo.people import Human
-from varde.edges.registers import Contact, PersonStatus, PostalAddress, Protection, RegisteredPerson
+from varde.edges.registers import (
+    Contact,
+    FormerNumber,
+    Kin,
+    PersonStatus,
+    PostalAddress,
+    Protection,
+    RegisteredPerson,
+    Responsibility,
+    Role,
+)
 
 
 def registered(human: Human) -> RegisteredPerson:
@@ -22,7 +32,26 @@ def registered(human: Human) -> RegisteredPerson:
         address=None if hidden else PostalAddress((human.street,), postal, city),
         parents=tuple(human.parents),
         municipality=None if hidden else number,
+        family=human.family,
+        responsibility=_responsibility(human),
+        former=tuple(FormerNumber(old, until) for old, until in human.former),
+        guardians=tuple(human.guardians),
+        kin=tuple(Kin(parent, Role.MOTHER if _is_woman(parent) else Role.FATHER) for parent in human.parents),
+        placed=human.placed,
     )
+
+
+def _responsibility(human: Human) -> Responsibility | None:
+    if not human.parents:
+        return None
+    if len(human.parents) > 1:
+        return Responsibility.SHARED
+    return Responsibility.MOTHER if _is_woman(human.parents[0]) else Responsibility.FATHER
+
+
+def _is_woman(number: str) -> bool:
+    """The ninth digit of a number is even for women."""
+    return int(number[8]) % 2 == 0
 
 
 def _status(human: Human) -> PersonStatus:

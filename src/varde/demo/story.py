@@ -7,7 +7,7 @@ The clock is the past's and is moved through the days; what was due in between i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -20,6 +20,8 @@ from varde.demo.care import at
 from varde.demo.filling import Region
 from varde.demo.people import Human, Unit
 from varde.demo.world import TO_CALL
+from varde.edges.registers.embedded import set_dead
+from varde.population.following import PATIENT, Population
 from varde.services.letters import flow
 from varde.services.letters.keeping import print_key
 from varde.services.letters.model import Letter
@@ -27,6 +29,8 @@ from varde.services.letters.rules import Channel, NotAllowed, State
 from varde.services.letters.views import Filters, Order
 from varde.trust.access import Refused
 from varde.trust.scope import Scope
+from varde.work import jobs
+from varde.work.jobs import Job
 
 DAYS = 12
 MOST_WARDS = 9
@@ -65,6 +69,9 @@ class Story:
         """Let the days pass; how many letters there are."""
         wards = await self._wards()
         named = await self._named()
+        population = Population(self._platform, self._house.services)
+        async with self._platform.database.transaction() as connection:
+            await population.follow(connection, ())  # where the feed of changes begins
         for ago in range(DAYS, -1, -1):
             day = (self._until - timedelta(days=ago)).date()
             morning = at(day, 9, 20)
@@ -81,7 +88,20 @@ class Story:
             if ago == 1:
                 await self._come_back(wards)
         await self._drain(self._until)
+        await self._register_tells({human.id: human for human, _ in named.values()}.values())
         return sum(len(ward.letters) for ward in wards)
+
+    async def _register_tells(self, named: Iterable[Human]) -> None:
+        """The register tells of a death, and of whom the named persons are related to: the worker sees to both."""
+        now = self._until
+        async with self._platform.database.transaction() as connection:
+            for human in named:
+                if human.dies:
+                    await set_dead(connection, human.number, now.date())
+            await jobs.enqueue_many(
+                connection,
+                [Job(PATIENT, {"patient": one.id}, now, f"{PATIENT}:{one.id}:story") for one in named],
+            )
 
     async def _drain(self, until: datetime) -> None:
         """Everything due by then, each thing at its own time."""
@@ -221,7 +241,8 @@ class Story:
 
 _NAMED_OPEN = {"Nora Myrvang": 0, "Emil Myrvang": 0, "Lars Myrvang": 2, "Hilde Nygård": 1, "Ida Sørensen": 0}
 """Named persons who have opened their letters, and how many days after."""
-_NAMED_DAYS = {"Ingrid Solberg": 1, "Tuva Myrvang": 1, "Máret Hætta": 2, "Jakob Berg": 3}
+_NAMED_DAYS = {"Ingrid Solberg": 1, "Tuva Myrvang": 1, "Máret Hætta": 2, "Jakob Berg": 3,
+               "Rolf Eide": 3}  # fmt: skip
 """Days ago that named persons' letters were sent, who have not opened them; the others' were sent eight days ago."""
 
 

@@ -14,6 +14,7 @@ from random import Random
 
 from varde.demo.care import course
 from varde.demo.cast import cast
+from varde.demo.deciding import decisions
 from varde.demo.people import (
     Human,
     Maker,
@@ -35,6 +36,9 @@ SMALLEST = 60
 """Patients: fewer have no room for the named persons and a ward with somebody to call."""
 TO_CALL = 36
 """Patients of the first ward, at least, with a coming appointment that no letter tells of yet."""
+
+FIRST = 84
+"""People, the named ones among them, who come to the first ward: letters go to the named, and enough remain."""
 
 TEST_HEALTH_DATA = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
@@ -125,7 +129,7 @@ class World:
         years = (self.today - human.born).days // 365
         near = [unit for unit in fixed.units if unit.trust.key == human.municipality[4]]
         unit = _suited(random, near, years)
-        if place < TO_CALL * 2 and (human.part is None or years >= 16):
+        if place < FIRST and (human.part is None or years >= 16):
             out += course(random, human, fixed.ward, fixed.workers, self.today, days=random.randrange(15, 70))
         elif human.part is not None or random.random() < 0.9:
             coming = random.randrange(15, 70) if human.part or random.random() < 0.6 else None
@@ -135,7 +139,7 @@ class World:
         if random.random() < 0.3:
             other = _suited(random, near, years)
             out += course(random, human, other, fixed.workers, self.today, days=-random.randrange(5, 300))
-        return [_marked(one) for one in out]
+        return [_marked(one) for one in (*out, *decisions(random, human, out, fixed.workers))]
 
 
 def _suited(random: Random, units: list[Unit], years: int) -> Unit:
@@ -147,7 +151,8 @@ def _suited(random: Random, units: list[Unit], years: int) -> Unit:
 
 
 def _marked(resource: Resource) -> Resource:
-    meta = {**resource.get("meta", {}), "security": [TEST_HEALTH_DATA]}
+    meta = resource.get("meta", {})
+    meta = {**meta, "security": [TEST_HEALTH_DATA, *meta.get("security", ())]}
     return {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta} | {
         name: value for name, value in resource.items() if name != "meta"
     }

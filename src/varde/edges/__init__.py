@@ -14,7 +14,7 @@ from varde.db import Database
 from varde.edges.notify import Carrier, Channel, Channels
 from varde.edges.notify.embedded import EmbeddedNotify
 from varde.edges.post.embedded import EmbeddedPost
-from varde.edges.registers import Combined, Registers
+from varde.edges.registers import Combined, ContactRegister, PersonRegister, Registers
 from varde.edges.registers.embedded import EmbeddedRegisters
 from varde.settings import Settings
 
@@ -32,19 +32,27 @@ def registers(settings: Settings, database: Database, clock: Clock) -> Registers
     Raises ValueError, OSError for a key file that is not one.
     """
     embedded = EmbeddedRegisters(Database(database.url, connections=2, application="varde-registers"))
-    if settings.krr_base is None:
+    if settings.population_base is None and settings.krr_base is None:
         return embedded
     from varde.edges import maskinporten
-    from varde.edges.registers.krr import SCOPES, Krr
+    from varde.edges.registers import freg, krr
 
     assert settings.maskinporten_client_id and settings.maskinporten_key_file
-    http = httpx.AsyncClient(timeout=_TIMEOUT)
     client = maskinporten.Client(
         settings.maskinporten_issuer,
         settings.maskinporten_client_id,
         maskinporten.load_key(settings.maskinporten_key_file),
     )
-    return Combined(embedded, Krr(settings.krr_base, maskinporten.Tokens(client, SCOPES, clock, http), clock, http))
+    persons: PersonRegister = embedded
+    contacts: ContactRegister = embedded
+    if settings.population_base is not None:
+        http = httpx.AsyncClient(timeout=_TIMEOUT)
+        tokens = maskinporten.Tokens(client, settings.population_scopes, clock, http)
+        persons = freg.Freg(settings.population_base, tokens, clock, http)
+    if settings.krr_base is not None:
+        http = httpx.AsyncClient(timeout=_TIMEOUT)
+        contacts = krr.Krr(settings.krr_base, maskinporten.Tokens(client, krr.SCOPES, clock, http), clock, http)
+    return Combined(persons, contacts)
 
 
 def senders(settings: Settings, clock: Clock) -> list[Sender]:

@@ -49,6 +49,15 @@ def new_id(bucket: int | None = None) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def lasting_id(name: str, patient: str) -> str:
+    """The id that `name` has for ever, in the bucket of the Patient with id `patient`: who makes a resource again
+    finds the one that is there."""
+    digest = int.from_bytes(blake2b(name.encode(), digest_size=14).digest(), "big")
+    value = (digest >> 64) << 80 | 0x8 << 76 | bucket_of(patient) << 64 | 0b10 << 62 | (digest & (1 << 62) - 1)
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def bucket_of(resource_id: str) -> int:
     """The bucket that an id carries; an id made by a client gets one from its hash."""
     if len(resource_id) == 36 and resource_id[14] == "8" and resource_id[13] == "-":

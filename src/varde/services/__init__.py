@@ -92,6 +92,9 @@ class Service:
     """Derived tables of the service, kept in the store's own transaction."""
     checks: Callable[[Platform], Sequence[Check]] = lambda platform: ()
     """Reconciliation: what should have happened against what did."""
+    died: Callable[[Platform, Any, str], Awaitable[None]] | None = None
+    """What this service ends when a patient (by the Patient's id) has died, in the transaction (the second value is its
+    connection) of the job that population/deaths.py runs at once (FAM-16)."""
     journeys: Sequence[Journey] = ()
     home_cards: Callable[[Platform, Scope], Awaitable[Sequence[Card]]] | None = None
     birthday: Callable[[Platform, Any, Birthday], Awaitable[None]] | None = None

@@ -86,11 +86,11 @@ def name_of(resource: dict[str, Any]) -> str:
 
 
 def national_number(resource: dict[str, Any]) -> str:
-    """A Patient's national identity number. Raises LookupError when there is none."""
-    for identifier in resource.get("identifier", ()):
-        if identifier.get("system") in {FNR, DNR} and identifier.get("value"):
-            return str(identifier["value"])
-    raise LookupError("no national identity number")
+    """A Patient's national identity number, the one in use. Raises LookupError when there is none."""
+    found = [one for one in resource.get("identifier", ()) if one.get("system") in {FNR, DNR} and one.get("value")]
+    if not found:
+        raise LookupError("no national identity number")
+    return str(min(found, key=lambda one: one.get("use") == "old")["value"])
 
 
 class _Unlogged:
@@ -143,8 +143,8 @@ class Access:
         )  # fmt: skip
 
     async def person(self, number: str) -> Person | None:
-        """The patient with a national identity number; None when nobody has it, or when several do and it cannot be
-        told who is meant. Records that another one replaced do not count."""
+        """The patient with a national identity number, one of before too; None when nobody has it, or when several do
+        and it cannot be told who is meant. Records that another one replaced do not count."""
         if not is_national_number(number):
             return None
         query = [("identifier", f"{system_of(number)}|{number}"), ("_count", "10")]
@@ -152,7 +152,7 @@ class Access:
         found = [match.resource for match in page.matches if not _replaced(match.resource)]
         if len(found) > 1:
             _log.error("identity.several", patients=[resource["id"] for resource in found])
-        return _person(found[0], number) if len(found) == 1 else None
+        return _person(found[0], national_number(found[0])) if len(found) == 1 else None
 
     async def for_patient(self, number: str, *, acting_for: str | None = None) -> tuple[Scope, Person, Person]:
         """(scope, who asks, whose things) for a person logged in with `number`, for themselves or for the one

@@ -11,22 +11,32 @@ import pytest
 from varde.db import Database
 from varde.edges.registers import (
     Contact,
+    Extent,
+    FormerNumber,
+    GuardianKind,
+    Guardianship,
+    Kin,
     PersonStatus,
     PostalAddress,
     Protection,
     RegisteredPerson,
     RegisterUnavailable,
+    Responsibility,
+    Role,
 )
 from varde.edges.registers.embedded import (
     EmbeddedRegisters,
     Register,
+    change_number,
     fill,
     move,
     protect,
     put_contact,
     remove_contact,
     set_dead,
+    set_guardians,
     set_parents,
+    set_placed,
     set_reachable,
     set_reserved,
 )
@@ -162,3 +172,75 @@ async def test_hundreds_are_looked_up_in_milliseconds_and_thousands_filled_in_a_
     print(f"filled 20,000 in {filled:.2f} s; looked up 500 of both in {looked_up * 1000:.1f} ms")
     assert filled < 10
     assert looked_up < 0.5
+
+
+WHOLE = RegisteredPerson(
+    "3", "Olga Berg", date(1940, 1, 1), address=HOME, municipality="5501", family="Berg", residence="hjem",
+    responsibility=Responsibility.SHARED, former=(FormerNumber("4"), FormerNumber("5", date(2020, 1, 1))),
+    guardians=(
+        Guardianship("6", GuardianKind.FUTURE_POWER, Extent.BOTH, ("timer",), date(2021, 1, 1), date(2030, 1, 1)),
+    ),
+    kin=(Kin("7", Role.SPOUSE),), placed=True,
+)  # fmt: skip
+
+
+async def test_all_that_the_register_tells_of_a_person(database: Database) -> None:
+    registers = EmbeddedRegisters(database)
+    async with database.connection() as connection:
+        await fill(connection, [WHOLE, RegisteredPerson("6", "Per Moe", date(1970, 1, 1))], {})
+    found = await registers.persons(["3", "4", "5", "6"])
+    assert found["3"] == found["4"] == found["5"] == WHOLE
+    assert found["6"].wards == ("3",)
+    assert WHOLE.numbers == ("3", "4", "5")
+
+
+async def test_a_changed_number_is_changed_in_every_bond(database: Database) -> None:
+    registers = EmbeddedRegisters(database)
+    guardian = Guardianship("1", GuardianKind.ADULT, Extent.PERSONAL)
+    people = [
+        RegisteredPerson("1", "Mor", date(1980, 1, 1), status=PersonStatus.TEMPORARY),
+        RegisteredPerson("2", "Barn", date(2020, 1, 1), parents=("1",), kin=(Kin("1", Role.MOTHER),)),
+        RegisteredPerson("3", "Eldre", date(1940, 1, 1), guardians=(guardian,)),
+    ]
+    async with database.connection() as connection:
+        await fill(connection, people, {"1": Contact(reserved=True)})
+        await change_number(connection, "1", "9", date(2026, 11, 24))
+    found = await registers.persons(["1", "2", "3", "9"])
+    assert found["1"] == found["9"]
+    assert (found["9"].number, found["9"].former, found["9"].status) == (
+        "9", (FormerNumber("1", date(2026, 11, 24)),), PersonStatus.RESIDENT,
+    )  # fmt: skip
+    assert (found["9"].children, found["9"].wards) == (("2",), ("3",))
+    assert (found["2"].parents, found["2"].kin) == (("9",), (Kin("9", Role.MOTHER),))
+    assert found["3"].guardians[0].guardian == "9"
+    assert (await registers.contacts(["9"]))["9"].reserved
+
+
+async def test_the_feed_tells_of_every_change_once_it_is_done(registers: EmbeddedRegisters, database: Database) -> None:
+    begun = await registers.changes(None)
+    assert begun.numbers == ()
+    assert (await registers.changes(begun.position)).numbers == ()
+    async with database.connection() as connection, database.connection() as other:
+        under_way = connection.transaction()
+        await under_way.start()
+        await set_dead(connection, HIDDEN.number, date(2026, 11, 1))
+        await set_placed(other, CHILD.number)
+        early = await registers.changes(begun.position)
+        await under_way.commit()
+        late = await registers.changes(early.position)
+        # What was not done is not passed by, whatever was done meanwhile.
+        assert HIDDEN.number not in early.numbers
+        assert {*early.numbers, *late.numbers} == {HIDDEN.number, CHILD.number}
+        await set_parents(other, CHILD.number, ["3"], Responsibility.FATHER)
+        await set_guardians(other, HIDDEN.number, [Guardianship("8", GuardianKind.ADULT, Extent.BOTH)])
+        told = await registers.changes(late.position)
+        assert set(told.numbers) == {CHILD.number, MOTHER.number, "3", HIDDEN.number, "8"}
+        assert (await registers.persons([CHILD.number]))[CHILD.number].responsibility is Responsibility.FATHER
+    assert (await registers.changes(told.position)).numbers == ()
+
+
+async def test_a_feed_that_is_away_says_so(registers: EmbeddedRegisters, database: Database) -> None:
+    async with database.connection() as connection:
+        await set_reachable(connection, Register.PERSON, False)
+    with pytest.raises(RegisterUnavailable):
+        await registers.changes(None)

@@ -177,8 +177,11 @@ async def test_let_03_a_childs_letter_goes_to_the_parent_who_may_see_it(ward: Wa
     assert opened.state is State.OPENED and opened.openings[0].for_another
     with pytest.raises(NotFound):
         await flow.open_letter(ward.platform, await ward.patient(stranger), letter.id)
-    # From 12 years the parent is let in no longer (FAM-03).
+    # From 12 years the parent sees nothing of what nobody has assessed (FAM-03, FAM-19), and from 16 nothing at all.
     ward.clock.set(datetime(2032, 2, 3, 9, tzinfo=UTC))
+    with pytest.raises(NotFound):
+        await flow.open_letter(ward.platform, await ward.patient(parent, acting_for=child), letter.id)
+    ward.clock.set(datetime(2036, 2, 3, 9, tzinfo=UTC))
     with pytest.raises(Refused):
         await ward.patient(parent, acting_for=child)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from varde import families
 from varde.clock import Clock, SetClock
 from varde.db import Database
 from varde.edges.notify.embedded import EmbeddedNotify
 from varde.edges.post.embedded import EmbeddedPost, Printed
 from varde.edges.registers import Contact, PersonStatus, PostalAddress, Protection, RegisteredPerson
 from varde.edges.registers.embedded import EmbeddedRegisters, fill
-from varde.families import RegisteredFamilies
 from varde.fhir.keys import bucket_of, new_id, resource_key
 from varde.fhir.store import Store
 from varde.services import Platform
@@ -63,8 +63,8 @@ def platform_on(database: Database, clock: Clock, folder: Path) -> tuple[Platfor
     store = Store(database, clock, [CareRelations(), Called()])
     log = AuditLog(database, clock)
     registers = EmbeddedRegisters(database)
-    access = Access(store, clock, log, RegisteredFamilies(registers))
     settings = Settings(mode="demo", data=folder)
+    access = Access(store, clock, log, families.mandates(settings, database, clock, registers))
     return Platform(settings, clock, database, store, access, registers), log
 
 

@@ -55,6 +55,90 @@ class PersonStatus(StrEnum):
     NOT_RESIDENT = "ikkeBosatt"
 
 
+class Responsibility(StrEnum):
+    """How parental responsibility for a child is held (`foreldreansvar`)."""
+
+    SHARED = "felles"
+    MOTHER = "mor"
+    FATHER = "far"
+    CO_MOTHER = "medmor"
+    OTHERS = "andre"
+    UNKNOWN = "ukjent"
+
+
+class Role(StrEnum):
+    """What a relative is to a person (`familierelasjon`)."""
+
+    MOTHER = "mor"
+    FATHER = "far"
+    CO_MOTHER = "medmor"
+    CHILD = "barn"
+    SIBLING = "søsken"
+    SPOUSE = "ektefelleEllerPartner"
+    STILLBORN = "dødfødtBarn"
+
+
+class GuardianKind(StrEnum):
+    """Folkeregisteret's `vergetype`."""
+
+    LONE_ASYLUM_SEEKER = "ensligMindreaarigAsylsoeker"
+    LONE_REFUGEE = "ensligMindreaarigFlyktning"
+    ADULT = "voksen"
+    ADULT_FOR_NOW = "midlertidigForVoksen"
+    MINOR = "mindreaarig"
+    MINOR_FOR_NOW = "midlertidigForMindreaarig"
+    OUTSIDE = "forvaltningUtenforVergemaal"
+    """Management of property alone."""
+    FUTURE_POWER = "stadfestetFremtidsfullmakt"
+
+
+class Extent(StrEnum):
+    """How far a guardianship goes (`omfang`)."""
+
+    PERSONAL = "personligeInteresser"
+    ECONOMIC = "oekonomiskeInteresser"
+    BOTH = "personligeOgOekonomiskeInteresser"
+    BOTH_AND_IMMIGRATION = "utlendingssakerPersonligeOgOekonomiskeInteresser"
+
+    @property
+    def personal(self) -> bool:
+        """Whether it takes in what is personal: all that health services hold."""
+        return self is not Extent.ECONOMIC
+
+
+@dataclass(frozen=True, slots=True)
+class Guardianship:
+    """A guardian, a representative of a lone child, or the holder of a power for the future that is confirmed."""
+
+    guardian: str
+    """National identity number."""
+    kind: GuardianKind
+    extent: Extent
+    areas: tuple[str, ...] = ()
+    """Where the mandate names single areas; empty: all within the extent."""
+    starts: date | None = None
+    ends: date | None = None
+    """The first day it no longer holds (`opphørstidspunkt`, "til, men ikke på")."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerNumber:
+    """A number that a person had before, or has beside the one in use."""
+
+    number: str
+    until: date | None = None
+    """The first day it was no longer theirs; None: not told, or still in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """One relative."""
+
+    number: str
+    role: Role
+    """What the relative is to the person."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostalAddress:
     """Where mail reaches a person: up to three lines, then postal code and city. `country` is ISO 3166 alpha-2."""
@@ -82,14 +166,46 @@ class RegisteredPerson:
     children: tuple[str, ...] = ()
     municipality: str | None = None
     """Municipality number, four digits; None for codes 6 and 7, which it would narrow down."""
+    family: str | None = None
+    """The surname, as it ends `name`; None when not told apart."""
+    residence: str | None = None
+    """Where they are registered as living, the same text for all who live there: a dwelling, which `address`, where
+    mail reaches them, need not be. None: not told; then `address` says."""
+    responsibility: Responsibility | None = None
+    """How the responsibility for this child is held."""
+    former: tuple[FormerNumber, ...] = ()
+    guardians: tuple[Guardianship, ...] = ()
+    wards: tuple[str, ...] = ()
+    """Numbers of those whose guardian this person is."""
+    kin: tuple[Kin, ...] = ()
+    placed: bool = False
+    """A child whose parents do not have the care: placed by child welfare, or alone in the country (FAM-20)."""
 
     def __post_init__(self) -> None:
-        if self.protection.hides_address and (self.address or self.municipality):
+        if self.protection.hides_address and (self.address or self.municipality or self.residence):
             raise ValueError("a protected address is never held (LET-08, FAM-14)")
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the person has died, the day known or not (FAM-16)."""
+        return self.dead is not None or self.status is PersonStatus.DEAD
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Every number they have or had, the one in use first."""
+        return (self.number, *(one.number for one in self.former))
+
+    @property
+    def home(self) -> str | None:
+        """The same for all who are registered as living at one place; None when unknown or hidden."""
+        if self.residence is not None or self.address is None:
+            return self.residence
+        at = self.address
+        return "|".join((*at.lines, at.postal_code, at.city, at.country)).casefold()
 
     def lives_with(self, other: RegisteredPerson) -> bool:
         """Whether both are registered at one address (FAM-02, LET-13). Never so for one whose address is hidden."""
-        return self.address is not None and self.address == other.address
+        return self.home is not None and self.home == other.home
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +226,31 @@ class Contact:
     """nb, nn, en or se, when the person has chosen one (LET-35)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Of whom the population register has something new to tell."""
+
+    numbers: tuple[str, ...]
+    """Any of their numbers, each once."""
+    position: str
+    """Where to ask on from."""
+
+
 class PersonRegister(Protocol):
     """Folkeregisteret."""
 
     async def persons(self, numbers: Sequence[str]) -> Mapping[str, RegisteredPerson]:
-        """The persons with these national identity numbers; one missing is unknown there.
+        """The persons with these national identity numbers, by the number asked with, a former one too; one missing
+        is unknown there.
 
         Raises RegisterUnavailable.
+        """
+        ...
+
+    async def changes(self, since: str | None) -> Changes:
+        """Whose entry was changed after `since`, a position of an earlier answer; None: nobody's, only where to begin.
+
+        What changed more than once is told at least once. Raises RegisterUnavailable.
         """
         ...
 
@@ -154,6 +288,10 @@ class Combined:
     async def persons(self, numbers: Sequence[str]) -> Mapping[str, RegisteredPerson]:
         """See PersonRegister."""
         return await self._persons.persons(numbers)
+
+    async def changes(self, since: str | None) -> Changes:
+        """See PersonRegister."""
+        return await self._persons.changes(since)
 
     async def contacts(self, numbers: Sequence[str]) -> Mapping[str, Contact]:
         """See ContactRegister."""

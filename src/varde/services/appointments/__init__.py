@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from varde.services import Card, Platform, Service
+from varde.services.appointments.ending import call_off
 from varde.services.appointments.flow import upcoming
 from varde.services.appointments.patient import patient_routes
 
@@ -35,6 +36,7 @@ SERVICE = Service(
     deliverables=(),
     patient_routes=patient_routes,
     patient_menu=(("/timer", "Timer"),),
+    died=call_off,
     home_cards=home_cards,
     templates=("varde.services.appointments", "templates"),
 )

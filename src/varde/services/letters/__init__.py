@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from varde.services import Card, Platform, Service
-from varde.services.letters import flow
+from varde.services.letters import ending, flow
 from varde.services.letters.called import Called
 from varde.services.letters.jobs import handlers, receivers
 from varde.services.letters.journey import JOURNEYS
@@ -64,6 +64,7 @@ SERVICE = Service(
     receipts=receivers,
     projections=(Called(),),
     checks=checks,
+    died=ending.stop_all,
     journeys=JOURNEYS,
     home_cards=home_cards,
     templates=("varde.services.letters", "templates"),

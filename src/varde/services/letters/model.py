@@ -10,10 +10,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Any
 
-from varde.fhir.keys import bucket_of, resource_key
+from varde.fhir.keys import lasting_id, resource_key
 from varde.services.letters.rules import Channel, State
 
 KEY = "https://varde.no/fhir/NamingSystem/letter-key"
@@ -162,10 +161,7 @@ class Letter:
 
 def letter_id(unit: str, key: str, patient: str) -> str:
     """The id that `key` of `unit` gives for ever, with the patient's bucket in it (LET-53; fhir/keys.py)."""
-    digest = int.from_bytes(blake2b(f"{unit}\x1f{key}\x1f{patient}".encode(), digest_size=14).digest(), "big")
-    value = (digest >> 64) << 80 | 0x8 << 76 | bucket_of(patient) << 64 | 0b10 << 62 | (digest & (1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return lasting_id(f"{unit}\x1f{key}\x1f{patient}", patient)
 
 
 def instant(moment: datetime) -> str:

@@ -164,12 +164,13 @@ def _known(platform: Platform, patient: Mapping[str, Any], one: _Sources, famili
     at_home = False
     if facts.age < rules.OWN and one.person is not None:
         parents = [families[number] for number in one.person.parents if number in families]
-        lives = any(p.person.dead is None and p.person.lives_with(one.person) for p in parents)
+        lives = any(not p.person.is_dead and p.person.lives_with(one.person) for p in parents)
         for parent in parents:
             protected = parent.person.protection.hides_address or one.person.protection.hides_address
             bond = Parenthood(True, lives, protected, child_dead=facts.dead)
-            may = parental_access(born, today(platform.clock), bond).allowed and parent.person.dead is None
-            if may and parent.digital is not None:
+            may = parental_access(born, today(platform.clock), bond).allowed and not parent.person.is_dead
+            # A placed child's parents are told nothing digitally (FAM-20).
+            if may and not one.person.placed and parent.digital is not None:
                 allowed.append(parent.digital)
                 at_home = at_home or parent.person.lives_with(one.person)
         facts = replace(facts, a_representative_is_digital=bool(allowed), parent_at_home_is_digital=at_home)
@@ -204,7 +205,7 @@ def _facts(patient: Mapping[str, Any], one: _Sources, born: date, on: date) -> F
         has_mailbox=contact is not None and contact.mailbox is not None,
         protection=person.protection.value if person else "ugradert",
         has_address=address is not None,
-        dead=deceased or (person is not None and (person.dead is not None or person.status is PersonStatus.DEAD)),
+        dead=deceased or (person is not None and person.is_dead),
         emigrated=person is not None and person.status is PersonStatus.EMIGRATED,
         address_wrong=one.wrong_address is not None and one.wrong_address in ("", address_digest(address)),
     )

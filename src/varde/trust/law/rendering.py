@@ -105,10 +105,10 @@ class Rendering:
             return "true"
         ways = {way: things for way in _WAYS if (things := self._reached(way, resource_type, reach))}
         tests = {way: self._test(way, things, alias, resource_type) for way, things in ways.items()}
-        if "true" in tests.values():
+        rest = [test for way, test in tests.items() if way not in _BY_REFERRAL]
+        if "true" in rest:
             return "true"
         tied = any_of(tests[way] for way in _BY_REFERRAL if way in tests)
-        rest = [test for way, test in tests.items() if way not in _BY_REFERRAL]
         return any_of([*rest, *([] if tied == "false" else [f"({all_of([tied, self._opened(alias)])})"])])
 
     def may_create(self, alias: str) -> str:

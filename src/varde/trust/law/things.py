@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from varde.fhir.definitions import canonical_system, type_number
+from varde.fhir.definitions import canonical_system, search_parameters, type_number
 from varde.fhir.gate import Parameters
-from varde.fhir.keys import parameter_key, text_key
+from varde.fhir.keys import text_key
 
 
 class Thing(StrEnum):
@@ -113,7 +113,7 @@ def _told(alias: str, things: frozenset[Thing], resource_type: str, parameters: 
 def has_category(alias: str, resource_type: str, codes: list[str], parameters: Parameters) -> str:
     """SQL: whether the resource's category has one of these codes, of the system that the type goes by."""
     system = LETTER_CATEGORY[0] if resource_type == "Communication" else SNOMED
-    key = parameters.add(parameter_key(resource_type, "category"))
+    key = parameters.add(search_parameters(resource_type)["category"].key)
     return (
         f"exists (select 1 from index_token what where what.rid = {alias}.rid and what.patient = {alias}.patient"
         f" and what.patient <> what.rid and what.param = {key}::int"

@@ -10,7 +10,6 @@ from functools import cache
 
 from varde.fhir.definitions import resource_types, search_parameters, type_number
 from varde.fhir.gate import Parameters
-from varde.fhir.keys import parameter_key
 from varde.trust.law.things import ORDER_CATEGORIES, has_category
 
 _UP = (
@@ -31,7 +30,7 @@ def upward() -> tuple[int, ...]:
     """Keys of the parameters of `_UP`, of every type."""
     return tuple(
         sorted(
-            parameter_key(name, code)
+            parameter.key
             for name in resource_types()
             for code, parameter in search_parameters(name).items()
             if code in _UP and parameter.kind == "reference"
@@ -42,7 +41,7 @@ def upward() -> tuple[int, ...]:
 @cache
 def downward() -> tuple[int, ...]:
     """Keys of the parameters of `_DOWN`."""
-    return tuple(sorted(parameter_key(name, code) for name, codes in _DOWN.items() for code in codes))
+    return tuple(sorted(search_parameters(name)[code].key for name, codes in _DOWN.items() for code in codes))
 
 
 def opened(patient: str, asker: str, now: str, parameters: Parameters) -> str:
