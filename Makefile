@@ -59,6 +59,7 @@ bench: setup
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q wrk postgresql-contrib; }
 	$(BIN)/python -m bench.work
 	$(BIN)/python -m bench.letters_batch --letters 10000
+	$(BIN)/python -m bench.audit_log
 	$(BIN)/python -m bench.smart
 	$(BIN)/python -m bench.bulk
 	$(BIN)/python -m bench.fhir

@@ -31,7 +31,8 @@ SEERS = [
     _person("tante", Relation.ATTORNEY), _person("onkel", Relation.ATTORNEY), _person("nabo", Relation.NONE, NO),
     _unit("Hud", StaffRole.CLINICIAN), _unit("Hud", StaffRole.SECRETARY),
     _unit("Øye", StaffRole.CLINICIAN), _unit("Øye", StaffRole.SECRETARY, NO),
-    _unit("Kontor", StaffRole.SECRETARY), _unit("Kontor", StaffRole.CLINICIAN, NO), _unit("Nei", StaffRole.CLINICIAN, NO),
+    _unit("Kontor", StaffRole.SECRETARY), _unit("Kontor", StaffRole.CLINICIAN, NO),
+    _unit("Nei", StaffRole.CLINICIAN, NO),
 ]  # fmt: skip
 UNITS = ["Leger, sykepleiere og sekretærer ved Hud", "Leger og sykepleiere ved Øye", "Sekretærer ved Kontor"]
 

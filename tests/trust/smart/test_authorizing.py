@@ -10,7 +10,7 @@ from joserfc.jwk import KeySet
 
 from tests.trust.region import CHILD, DOCTOR, IDS, KARI, OLA, OTHER_WARD, TWO_WARDS, WARD, episode, observation
 from tests.trust.smart.place import BACK, BASE, FHIR, LAUNCH, Place, back, flow, ids, post, read, redeem, scopes_on
-from varde.trust.audit import as_fhir
+from varde.trust.log.events import as_fhir
 from varde.trust.smart.clients import Authentication, Side
 from varde.trust.smart.requests import PUSHED
 
@@ -45,8 +45,9 @@ async def test_a_patient_lets_an_app_read_their_own(place: Place) -> None:
     assert (await read(place, access, "/Observation/result-ola")).status_code == 404
     row = (await place.rows("interaction = 'search' and resource_type = 'Observation'"))[-1]
     assert row["through"] == "App App (app)" and row["actor_name"] == "Kari Nordmann" and row["purpose"] == "PATRQT"
-    agents = as_fhir(row)["agent"]
-    assert [(one["who"]["identifier"]["value"], one["requestor"]) for one in agents] == [("kari", True), ("app", False)]
+    person, app = as_fhir(row, "kari", [])["agent"]
+    assert (person["who"]["reference"], person["requestor"]) == ("Patient/kari", True)
+    assert (app["who"]["identifier"]["value"], app["requestor"]) == ("app", False)
     assert [r["resource_ids"] for r in await place.rows("resource_type = 'Consent'")] == [["app-1"]]
 
 

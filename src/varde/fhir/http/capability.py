@@ -98,7 +98,7 @@ def capability_statement(
                 "mode": "server",
                 "documentation": _DOCUMENTATION,
                 "security": _SECURITY | _oauth(oauth_uris),
-                "resource": [_of_others(others, name) or _resource(name, every) for name in resource_types()],
+                "resource": [_of_others(others, name, every) or _resource(name, every) for name in resource_types()],
                 "interaction": [{"code": c} for c in ("transaction", "batch", "history-system", "search-system")],
                 "searchParam": [_parameter(p) for p in _everywhere()],
                 "operation": every.declared(None),
@@ -116,7 +116,7 @@ def _oauth(uris: Mapping[str, str] | None) -> dict[str, Any]:
     }
 
 
-def _of_others(others: Sequence[Elsewhere], name: str) -> dict[str, Any] | None:
+def _of_others(others: Sequence[Elsewhere], name: str, operations: Operations) -> dict[str, Any] | None:
     """A type that is only read (elsewhere.py)."""
     kept_elsewhere = next((one for one in others if one.type == name), None)
     if kept_elsewhere is None:
@@ -128,6 +128,7 @@ def _of_others(others: Sequence[Elsewhere], name: str) -> dict[str, Any] | None:
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "versioning": "no-version",
         "searchParam": [_parameter(known[code]) for code in kept_elsewhere.parameters],
+        "operation": operations.declared(name),
     }
 
 
