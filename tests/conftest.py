@@ -13,8 +13,8 @@ import asyncpg
 import hypothesis
 import pytest
 
-from tests.databases import fresh_database
 from tests import markers
+from tests.databases import fresh_database
 from tests.demo_server import DemoServer, running
 from varde.clock import SetClock
 from varde.db import Database, ensure_database, migrate

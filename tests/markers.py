@@ -163,8 +163,7 @@ class BrowserWatch:
 def plant(fhir: str, headers: Mapping[str, str]) -> None:
     """Put the marked patient into a running Varde, as a system does."""
     entries = [
-        {"request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}, "resource": one}
-        for one in record()
+        {"request": {"method": "PUT", "url": f"{one['resourceType']}/{one['id']}"}, "resource": one} for one in record()
     ]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     sent = {**headers, "content-type": "application/fhir+json"}

@@ -30,8 +30,8 @@ from varde.trust.access import Access
 from varde.trust.audit import AuditLog
 from varde.trust.blocks import Blocks, Hidden
 from varde.trust.care import CareRelations
-from varde.trust.granted import Granted
 from varde.trust.forgetting import FORGET_EVERY, PROVE_EVERY
+from varde.trust.granted import Granted
 from varde.trust.helseid.contract import Contract, contract
 from varde.trust.helseid.granting import Granting
 from varde.trust.identity.registration import Level
