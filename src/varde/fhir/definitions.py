@@ -165,15 +165,19 @@ def search_parameters(resource_type: str) -> dict[str, SearchParameter]:
         )
         for code, p in found.items()
     }  # fmt: skip
-    for code, parts in _united(resource_type).items():
-        if code not in _custom.get(resource_type, {}):
-            own[code] = replace(own[code], united=tuple(own[part].key for part in parts))
+    for code, parts in _united(resource_type).items():  # which no custom parameter takes the place of
+        own[code] = replace(own[code], united=tuple(own[part].key for part in parts))
     special = {
         code: SearchParameter(code, "special", url, (), parameter_key(resource_type, code), ())
         for code, url in _SPECIAL.items()
         if code != "_text" or resource_type not in _WITHOUT_NARRATIVE
     }
     return own | special
+
+
+def indexed_parameters(resource_type: str) -> dict[str, SearchParameter]:
+    """Those of the type's parameters whose values stand under a key of their own, by code."""
+    return {code: one for code, one in search_parameters(resource_type).items() if not one.united}
 
 
 _UNITED = frozenset({"token", "string", "quantity", "number", "date"})
@@ -210,7 +214,7 @@ _WITHOUT_NARRATIVE = frozenset({"Binary", "Bundle", "Parameters"})
 @kept
 def index_digest(resource_type: str) -> int:
     """A number for all by which the type's values are extracted: what a row was indexed by (column `indexed`)."""
-    keys = sorted(str(parameter.key) for parameter in search_parameters(resource_type).values() if not parameter.united)
+    keys = sorted(str(parameter.key) for parameter in indexed_parameters(resource_type).values())
     digest = blake2b(" ".join([*keys, str(main_date(resource_type))]).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big", signed=True) or 1
 

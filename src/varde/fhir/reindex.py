@@ -15,7 +15,14 @@ from typing import Any
 
 from varde.clock import Clock
 from varde.db import Database
-from varde.fhir.definitions import index_digest, resource_types, search_parameters, type_name, type_number
+from varde.fhir.definitions import (
+    index_digest,
+    indexed_parameters,
+    resource_types,
+    search_parameters,
+    type_name,
+    type_number,
+)
 from varde.fhir.keys import parameter_key
 from varde.fhir.search.conditions import TABLES
 from varde.fhir.search.custom import CustomParameters, changed
@@ -177,8 +184,7 @@ def _keys(name: str) -> list[tuple[int, str]]:
     """(key, code) of all under which values of the type's parameters stand, pairs of composites left out."""
     return [
         (made(parameter.key), code)
-        for code, parameter in search_parameters(name).items()
-        if not parameter.united
+        for code, parameter in indexed_parameters(name).items()
         for made in (lambda key: key, text_parameter, type_parameter, identifier_parameter)
     ]
 

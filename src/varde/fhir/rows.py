@@ -12,9 +12,10 @@ from datetime import datetime
 from varde.fhir.definitions import type_number
 from varde.fhir.keys import resource_key
 
-Quantity = tuple[int, float, float, int, str, str | None, int | None, float | None, float | None, int | None]
+Quantity = tuple[int, float, float, int, str, str | None, int | None, float | None, float | None, int]
 """(param, low, high, system key, code, unit as shown where it is not the code, and for units of UCUM: what they can be
-compared with, low and high in base units; system key of the token that it stands beside in a pair of a composite)"""
+compared with, low and high in base units; system key of the token that it stands beside in a pair of a composite, 0 for
+none)"""
 
 
 @dataclass(slots=True)

@@ -134,12 +134,11 @@ class Lane(Store):
     async def _copy(self, gate: Gate, connection: Any, fresh: Sequence[Ready]) -> None:
         """Write resources that were never there."""
         now = self.clock.now()
-        moment = splice.instant(now)
         versions = []
         logical = []
         # In the order of their keys, as every writer: who meets another waits, and none for ever.
         for one in sorted(fresh, key=lambda one: one.rid):
-            body = splice.stamp_parsed(one.text, one.parsed, one.id, 1, moment)
+            body = splice.stamp(one.text, one.id, 1, now, one.parsed)
             parsed = one.parsed if "id" in one.parsed else one.parsed | {"id": one.id}
             version = NewVersion(one.type, one.id, 1, body, parsed, rows=one.rows)
             if one.type == "Patient":

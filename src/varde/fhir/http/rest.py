@@ -143,20 +143,23 @@ def _request_id(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 def _query(text: bytes) -> list[tuple[str, str]]:
     try:
-        said = text.decode("ascii")
-        if "%" not in said and "+" not in said:  # as parse_qsl reads it, in a tenth of the time
-            return [(name, value) for name, _, value in (part.partition("=") for part in said.split("&") if part)]
-        query = parse_qsl(said, keep_blank_values=True, errors="strict")
+        return _pairs(text.decode("ascii"))
     except (UnicodeDecodeError, ValueError):
         raise BadRequest.of("the query is not valid UTF-8") from None
-    return query
+
+
+def _pairs(said: str) -> list[tuple[str, str]]:
+    """(name, value) of a query or form. Raises ValueError when an escape is not of UTF-8."""
+    if "%" not in said and "+" not in said:  # as parse_qsl reads it, in a tenth of the time
+        return [(name, value) for name, _, value in (part.partition("=") for part in said.split("&") if part)]
+    return parse_qsl(said, keep_blank_values=True, errors="strict")
 
 
 def _form(headers: Mapping[str, str], body: bytes) -> list[tuple[str, str]]:
     if body and media_type(headers) != FORM:
         raise UnsupportedMediaType.of(f"_search takes {FORM}")
     try:
-        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict")
+        return _pairs(body.decode("utf-8"))
     except (UnicodeDecodeError, ValueError):
         raise BadRequest.of("the form is not valid UTF-8") from None
 

@@ -11,6 +11,7 @@ from typing import Any
 from varde.fhir.definitions import (
     canonical_system,
     compartment_parameters,
+    indexed_parameters,
     is_type,
     kept,
     main_date,
@@ -30,9 +31,9 @@ _DEMOGRAPHIC = {"Patient"}
 def _extractor(resource_type: str) -> _Extractor:
     lines = ["def extractor(resource, rows):"]
     names: dict[str, Any] = {"is_reference_to": values.is_reference_to, "has_extension": values.has_extension}
-    for parameter in search_parameters(resource_type).values():
-        if parameter.code in {"_id", "_lastUpdated"} or parameter.united:
-            continue  # columns of the resource itself; values that stand under the keys of others
+    for parameter in indexed_parameters(resource_type).values():
+        if parameter.code in {"_id", "_lastUpdated"}:
+            continue  # columns of the resource itself
         for path in parameter.paths:
             handler = values.handler(parameter.kind, path["type"])
             if handler is None:

@@ -303,13 +303,13 @@ def _number(rows: IndexRows, key: int, value: Any) -> None:
 def _figures(key: int, low: float, high: float, holder: Any = None) -> Quantity:
     """A row: the range as it was written, with its unit, and in base units when the unit is one of UCUM."""
     if holder is None:
-        return key, low, high, 0, "", None, None, None, None, None
+        return key, low, high, 0, "", None, None, None, None, 0
     system, code, shown = holder.get("system"), holder.get("code"), holder.get("unit")
     said = str(code or shown or holder.get("currency") or "")[:200]
     text = str(shown)[:200] if shown and shown != said else None
     if system != UCUM or not isinstance(code, str):
-        return key, low, high, system_key(system), said, text, None, None, None, None
-    return key, low, high, system_key(system), said, text, *_in_base_units(code, low, high), None
+        return key, low, high, system_key(system), said, text, None, None, None, 0
+    return key, low, high, system_key(system), said, text, *_in_base_units(code, low, high), 0
 
 
 @lru_cache(maxsize=1024)

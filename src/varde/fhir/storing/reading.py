@@ -158,20 +158,17 @@ class Reading:
             f"with found as (select q.place, q.id as asked_id, {SELECT}, ({predicate}) as visible"
             f" from unnest({rids}, {ids}) with ordinality as q(rid, id, place)"
             f" left join resource r on r.rid = q.rid){logged}"
-            " select place, patient, version, updated, deleted, body, visible from found where rid is not null"
+            " select place, patient, version, updated, deleted, body from found where rid is not null and visible"
         )
-        answers: list[Stored | Exception] = [NotFound.of(ABSENT) for _ in batch]
-        for row in await self.fetch_logged(gate, sql, parameters.values):
-            place, patient, version, updated, deleted, body, visible = row
-            if visible:
-                answers[place - 1] = (
-                    _gone(version)
-                    if deleted
-                    else Stored(
-                        keys[place - 1], resource_type, batch[place - 1].id, version, updated, False, body, patient
-                    )
-                )
-        return answers
+        shown: dict[int, Stored | Exception] = {}
+        for place, patient, version, updated, deleted, body in await self.fetch_logged(gate, sql, parameters.values):
+            key, identifier = keys[place - 1], batch[place - 1].id
+            shown[place] = (
+                _gone(version)
+                if deleted
+                else Stored(key, resource_type, identifier, version, updated, False, body, patient)
+            )
+        return [shown.get(place) or NotFound.of(ABSENT) for place in range(1, len(batch) + 1)]
 
     async def read_many(
         self,

@@ -24,7 +24,7 @@ from varde.fhir.rows import IndexRows, inside_of
 from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.search.extract import extract
 from varde.fhir.search.references import identifier_target
-from varde.fhir.storing.tables import TABLES, Columns, Table, old_rows
+from varde.fhir.storing.tables import TABLES, Table, old_rows, sent
 from varde.fhir.storing.versions import NewVersion, prepare
 
 
@@ -57,13 +57,11 @@ async def adopt(connection: Any, targets: Mapping[int, int]) -> list[int]:
         )
         extracted = [(o, extract(type_name(o["type"]), orjson.loads(o["body"]))) for o in group]
         for table in TABLES:
-            columns = Columns()
-            for orphan, rows in extracted:
-                columns.append(getattr(rows, table.rows), orphan["rid"], orphan["date"])
-            if columns:
+            theirs = [(o["rid"], o["date"], *row) for o, rows in extracted for row in getattr(rows, table.rows)]
+            if theirs:
                 relation, same = old_rows(table, [f"${place}" for place in range(2, len(table.columns) + 4)])
                 claim = f"update {table.name} t set patient = $1::bigint from {relation} where {same}"
-                await connection.execute(claim, patient, *columns.sent(("bigint", "timestamptz", *table.types)))
+                await connection.execute(claim, patient, *sent(theirs, ("bigint", "timestamptz", *table.types)))
     return [orphan["rid"] for orphan in orphans]
 
 
@@ -124,17 +122,14 @@ async def _replace(
 ) -> None:
     """Take away the index rows of (rid, date, rows) and put in those of (owner, rows): a statement a table."""
     for kind, table in enumerate(TABLES):
-        removed, added = Columns(), Columns()
-        for rid, date, rows in former:
-            removed.append(getattr(rows, table.rows), rid, date)
-        for owner, rows in fresh:
-            added.append(getattr(rows, table.rows), *owner)
+        removed = [(rid, date, *row) for rid, date, rows in former for row in getattr(rows, table.rows)]
+        added = [(*owner, *row) for owner, rows in fresh for row in getattr(rows, table.rows)]
         if removed:
             relation, same = old_rows(table, [f"${place}" for place in range(1, len(table.columns) + 3)])
             forget = f"delete from {table.name} t using {relation} where {same}"
-            await connection.execute(forget, *removed.sent(("bigint", "timestamptz", *table.types)))
+            await connection.execute(forget, *sent(removed, ("bigint", "timestamptz", *table.types)))
         if added:
-            await connection.execute(_plain_statement(kind), *added.sent(_owned(table)))
+            await connection.execute(_plain_statement(kind), *sent(added, _owned(table)))
 
 
 def _owned(table: Table) -> tuple[str, ...]:

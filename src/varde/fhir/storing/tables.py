@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ TABLES = (
 _FOUND = {"index_token": ("param", "code", "date", "rid", "system"),
           "index_reference": ("param", "target", "date", "rid"),
           "index_string": ("param", "value", "rid", "exact"), "index_date": ("param", "low", "rid", "high"),
-          "index_quantity": ("param", "low", "rid", "high", "system", "code"),
+          "index_quantity": ("param", "low", "rid", "high", "system", "code", "token_system"),
           "index_uri": ("param", "value", "rid")}  # fmt: skip
 """The columns by which an old row is found again, those of an index first: there is no index by rid alone."""
 
@@ -55,33 +55,9 @@ def old_rows(table: Table, placeholders: Sequence[str]) -> tuple[str, str]:
     arrays = ", ".join(placed(place, datatype) for place, datatype in zip(placeholders, types, strict=True))
     names = ", ".join(("rid", "date", *(name for name, _ in table.columns)))
     same = " and ".join(f"t.{name} = x.{name}" for name in _FOUND[table.name])
-    if table.name == "index_quantity":
-        same += " and t.token_system is not distinct from x.token_system"
     return f"unnest({arrays}) as x({names})", same
 
 
-class Columns:
-    """Rows on their way to a statement, which takes them as columns."""
-
-    __slots__ = ("_first", "_rows")
-
-    def __init__(self) -> None:
-        self._first: list[list[Any]] = []
-        self._rows: list[tuple[Any, ...]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._rows)
-
-    def append(self, rows: Collection[tuple[Any, ...]], *first: Any) -> None:
-        """Take rows, each led by `first`."""
-        if not rows:
-            return
-        self._rows += rows
-        self._first = self._first or [[] for _ in first]
-        for values, value in zip(self._first, first, strict=True):
-            values += [value] * len(rows)
-
-    def sent(self, types: Sequence[str]) -> list[Any]:
-        """The columns as they are sent."""
-        columns = (*self._first, *zip(*self._rows, strict=True))
-        return [column(values, datatype) for values, datatype in zip(columns, types, strict=True)]
+def sent(rows: Sequence[tuple[Any, ...]], types: Sequence[str]) -> list[Any]:
+    """The columns of rows, as they are sent."""
+    return [column(values, datatype) for values, datatype in zip(zip(*rows, strict=True), types, strict=True)]

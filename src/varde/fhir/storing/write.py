@@ -18,7 +18,7 @@ from varde.fhir.gate import Parameters
 from varde.fhir.rows import IndexRows
 from varde.fhir.search.dates import OPEN_LOW
 from varde.fhir.storing.rewriting import adopt, new_identifiers, write_inside
-from varde.fhir.storing.tables import TABLES, Columns, old_rows
+from varde.fhir.storing.tables import TABLES, old_rows, sent
 from varde.fhir.storing.versions import NewVersion, former_rows, moved
 
 _HISTORY = """history as (
@@ -107,7 +107,7 @@ async def write(
         for v in versions
     ]
     parameters.values = [
-        *(column(values, datatype) for values, datatype in zip(zip(*rows, strict=True), _COLUMNS, strict=True)),
+        *sent(rows, _COLUMNS),
         updated,
         column([index_digest(v.type) for v in versions], "int"),
         *([column(exists, "bigint")] if exists else ()),
@@ -136,7 +136,8 @@ def _changes(
     added: list[Any] = []
     gone: list[Any] = []
     for kind, table in enumerate(TABLES):
-        columns, removed = Columns(), Columns()
+        put: list[tuple[Any, ...]] = []
+        removed: list[tuple[Any, ...]] = []
         for place, version in enumerate(versions, start=1):
             fresh: Collection[tuple[Any, ...]] = getattr(version.rows, table.rows) if version.rows else ()
             old = former.get(version.rid)
@@ -145,12 +146,13 @@ def _changes(
                 if not moved(version):
                     now, before = set(fresh), set(then)
                     stale, fresh = before - now, now - before
-                removed.append(stale, version.rid, version.old_date or OPEN_LOW)
-            columns.append(fresh, place)
+                dated = version.old_date or OPEN_LOW
+                removed += [(version.rid, dated, *row) for row in stale]
+            put += [(place, *row) for row in fresh]
         if removed:
             stale_kinds.append(kind)
-            gone += removed.sent(("bigint", "timestamptz", *table.types))
-        if columns:
+            gone += sent(removed, ("bigint", "timestamptz", *table.types))
+        if put:
             fresh_kinds.append(kind)
-            added += columns.sent(("int", *table.types))
+            added += sent(put, ("int", *table.types))
     return fresh_kinds, stale_kinds, added, gone
