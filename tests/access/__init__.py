@@ -1,1 +1,1 @@
-"""Proofs of who may see what: twin worlds, every route for every actor, markers, abuse, birthdays. See docs/proofs.md."""
+"""Proofs of who may see what: twin worlds, routes by actors, markers, abuse, birthdays. See docs/proofs.md."""

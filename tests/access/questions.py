@@ -26,6 +26,7 @@ _MODIFIERS = {
     "quantity": ("", ":missing"), "uri": ("", ":below", ":above", ":missing"),
 }  # fmt: skip
 _NEVER = "never-was"
+_SOUGHT_FIRST = ("_id", "status", "code", "date", "identifier", "subject", "patient", "category", "based-on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +225,7 @@ class Questions:
                 return f"_has:{source}:{code}:{name}", value
         code, parameter = self.random.choice(_of_kinds(kind))
         if self.random.random() < 0.3:  # what one would look for first
-            code = self.random.choice([c for c in ("_id", "status", "code", "date", "identifier", "subject", "patient",
-                                                   "category", "based-on") if c in search_parameters(kind)])  # fmt: skip
+            code = self.random.choice([one for one in _SOUGHT_FIRST if one in search_parameters(kind)])
             parameter = search_parameters(kind)[code]
         if code in {"_list", "_filter", "_text", "_content"} and depth:
             code = "_id"
@@ -407,14 +407,15 @@ class Questions:
         if method == "POST":
             return Asked("POST", f"/fhir/{kind}", self._content(place), acting=acting, sort="create with an id")
         patch: Any = self.random.choice((
-            [{"op": "replace", "path": "/status", "value": "final"}], [{"op": "test", "path": "/id", "value": "hid-lab"}],
+            [{"op": "replace", "path": "/status", "value": "final"}],
+            [{"op": "test", "path": "/id", "value": "hid-lab"}],
             [{"op": "remove", "path": "/meta/security"}],
         ))  # fmt: skip
         return Asked("PATCH", f"/fhir/{place}", patch, "application/json-patch+json", self._match(), acting, "patch")
 
     def _secret_condition(self, kind: str) -> str:
         """A condition that something hidden of the type meets, and nothing seen."""
-        own = [one for one in self.secret.by_type.get(kind, ())]
+        own = list(self.secret.by_type.get(kind, ()))
         if not own:
             return f"_id={_NEVER}"
         one = self.random.choice(own)
@@ -462,7 +463,8 @@ class Questions:
         entry: dict[str, Any] = self.random.choice((
             {"request": {"method": "DELETE", "url": place}},
             {"request": {"method": "PUT", "url": place, "ifMatch": 'W/"1"'}, "resource": self._content(place)},
-            {"request": {"method": "PUT", "url": f"{kind}?{self._secret_condition(kind)}"}, "resource": self._fresh(kind)},
+            {"request": {"method": "PUT", "url": f"{kind}?{self._secret_condition(kind)}"},
+             "resource": self._fresh(kind)},
             {"request": {"method": "POST", "url": kind, "ifNoneExist": self._secret_condition(kind)},
              "resource": self._fresh(kind)},
             {"request": {"method": "POST", "url": fresh["resourceType"]},
@@ -482,7 +484,8 @@ class Questions:
         target = self.random.choice((
             f"Patient/{patient}/$everything", f"Patient/{patient}/$everything?_count=5",
             f"Patient/{patient}/$everything?_type={self._type()},{self._type()}", "Patient/$everything",
-            f"Patient/{patient}/$everything?_since=2026-11-24T07:23:00Z", f"Encounter/{self._ids('Encounter').split('/')[1]}/$everything",
+            f"Patient/{patient}/$everything?_since=2026-11-24T07:23:00Z",
+            f"Encounter/{self._ids('Encounter').split('/')[1]}/$everything",
             f"Patient/{patient}/$summary", f"{place}/$meta", f"{kind}/$meta", "$meta",
             f"Patient/$summary?identifier={self._pick(self.secret.identifiers.get('Patient'), 'urn:p|1')}",
             f"{place}/$validate", "Subscription/$status", "Subscription/hid-subscription/$status",
@@ -499,7 +502,8 @@ class Questions:
             f'{{ {one}(id: "{identifier}") {{ id }} }}',
             f"{{ {kind}List(_count: 50) {{ id meta {{ versionId lastUpdated }} }} }}",
             f'{{ {kind}List(_id: "{self._ids(kind).split("/")[1]}") {{ id }} }}',
-            '{ ObservationList(_count: 50) { id hasMember { reference resource { ... on Observation { id status } } } } }',
+            "{ ObservationList(_count: 50) { id hasMember { reference"
+            " resource { ... on Observation { id status } } } } }",
             f'{{ Patient(id: "{self.focus}") {{ id ObservationList(_reference: subject) {{ id status }} }} }}',
             f'{{ {kind}Connection(_count: 2) {{ count pagesize edges {{ resource {{ id }} }} }} }}',
         ))  # fmt: skip

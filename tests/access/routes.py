@@ -75,8 +75,9 @@ def _fhir(varde: InProcess) -> Iterator[Address]:
     for name in TYPES:
         for method, path in (
             ("GET", ""), ("POST", "/_search"), ("GET", "/_history"), ("GET", "/{id}"), ("GET", "/{id}/_history"),
-            ("GET", "/{id}/_history/1"), ("POST", ""), ("POST", " (conditional)"), ("PUT", "/{id}"), ("PUT", "?_id={id}"),
-            ("PATCH", "/{id}"), ("PATCH", "?_id={id}"), ("DELETE", "/{id}"), ("DELETE", "?_id={id}"),
+            ("GET", "/{id}/_history/1"), ("POST", ""), ("POST", " (conditional)"), ("PUT", "/{id}"),
+            ("PUT", "?_id={id}"), ("PATCH", "/{id}"), ("PATCH", "?_id={id}"),
+            ("DELETE", "/{id}"), ("DELETE", "?_id={id}"),
         ):  # fmt: skip
             yield Address(method, f"/fhir/{name}{path}")
     for operation in varde.varde._fhir._interactions.operations.every:

@@ -1,5 +1,5 @@
-"""What somebody tries who wants more than is theirs: tricks with paths and headers, changes of whose a thing is, and every
-way of asking whether something is there. What is refused is refused in the words of what is not there.
+"""What somebody tries who wants more than is theirs: tricks with paths and headers, changes of whose a thing is, and
+every way of asking whether something is there. What is refused is refused in the words of what is not there.
 """
 
 from __future__ import annotations
@@ -208,8 +208,8 @@ def _oracles(identifier: str) -> list[tuple[str, str, Any, dict[str, str]]]:
 @pytest.mark.parametrize("caller", [KARI, people.CLINICIAN, people.SECRETARY_CALLER, LABORATORY],
                          ids=lambda one: one.name)  # fmt: skip
 async def test_whether_something_is_there_is_not_told(varde: InProcess, caller: Caller, place: int) -> None:
-    """A create with an id that is taken by something hidden (PUT) is answered as one with a free id: not found. Only who
-    sees all of a type makes resources under ids of their own choice. By POST the id in the content means nothing."""
+    """A create with an id that is taken by something hidden (PUT) is answered as one with a free id: not found. Only
+    whom no new resource of the type is refused chooses ids. By POST the id in the content means nothing."""
     hidden = f"{OTHER}-vital"  # vital signs: beyond the laboratory's scope too
     said = []
     for identifier in (hidden, NEVER):
@@ -231,8 +231,10 @@ async def test_a_condition_is_no_oracle_for_numbers_and_keys(varde: InProcess) -
     for one in (numbers[OTHER], free):
         condition = f"identifier={one['system']}|{one['value']}"
         made = {**LAB, "identifier": [one], "subject": {"reference": "Patient/kari"}}
-        created = await varde.ask(KARI, "POST", "/fhir/Observation", body=made,
-                                  headers={**act, "if-none-exist": condition.replace("identifier=", "subject:identifier=")})  # fmt: skip
+        unless = condition.replace("identifier=", "subject:identifier=")
+        created = await varde.ask(
+            KARI, "POST", "/fhir/Observation", body=made, headers={**act, "if-none-exist": unless}
+        )
         asked = {"resourceType": "Patient", "identifier": [one]}
         matched = await varde.ask(KARI, "POST", "/fhir/Patient/$match", body=asked)
         entry = {"request": {"method": "POST", "url": "Observation"},
@@ -249,7 +251,8 @@ async def test_a_group_or_list_of_others_tells_nothing(varde: InProcess) -> None
              "member": [{"entity": {"reference": f"Patient/{OTHER}"}}]}  # fmt: skip
     await varde.write(group)
     for caller in (KARI, people.CLINICIAN, people.SECRETARY_CALLER):
-        for path in ("/fhir/Group?member=Patient/skjult&_total=accurate", "/fhir/Patient?_has:Group:member:_id=hid-group",
+        for path in ("/fhir/Group?member=Patient/skjult&_total=accurate",
+                     "/fhir/Patient?_has:Group:member:_id=hid-group",
                      "/fhir/Patient?_list=hid-group"):  # fmt: skip
             answer = await varde.ask(caller, "GET", path)
             assert answer.status == 403 or not answer.json.get("entry"), (caller.name, path)

@@ -1,6 +1,6 @@
-"""Birthdays by the clock: every page and the API of a child of 11 years and 364 days, and of one of 15 years and 364 days,
-with two parents, one of whom lives elsewhere: ten seconds before midnight in Norway, and at midnight, in sessions and with
-tokens that were there before. Pages are taken from the running app, so that those to come join by themselves.
+"""Birthdays by the clock: every page and the API of a child of 11 years and 364 days, and of one of 15 years and 364
+days, with two parents, one of whom lives elsewhere: ten seconds before midnight in Norway, and at midnight, in sessions
+and with tokens that were there before. Pages are taken from the running app, so that those to come join by themselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The marker is found where it stands, and by nobody who may not see it: tests/markers.py looks for it in the whole run."""
+"""The marker is found where it stands, and by nobody who may not see it: tests/markers.py looks for it everywhere."""
 
 from __future__ import annotations
 

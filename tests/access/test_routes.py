@@ -1,8 +1,8 @@
-"""Every route for every kind of actor, as the table `routes.md` says: each cell is called. A route without a line fails.
+"""Every route for every kind of actor, as the table `routes.md` says: each cell is called. One without a line fails.
 
-Where a path names a thing, a cell tells of the actor's own and of another's: "ok/404". What is said of another's thing is
-held, word for word, to what is said of one that never was; so is, for every row, that a session or token which is over
-opens what nobody is opened, and that a form without its session's token does nothing.
+Where a path names a thing, a cell tells of the actor's own and of another's: "ok/404". What is said of another's thing
+is held, word for word, to what is said of one that never was; so is, for every row, that a session or token which is
+over opens what nobody is opened, and that a form without its session's token does nothing.
 
 With VARDE_WRITE_ROUTES=1 the table is written anew, to be read line by line before it is committed.
 """
@@ -176,8 +176,8 @@ ok: answered. go: sent on. login: sent to log in. ended: told that one
 no longer acts for another, and shown nothing. 401, 403, 404, 410: as HTTP has them. bad: not understood, or not as it
 is now (400, 405, 412, 422…). away: an outside part that does not run in this test. Where the path names a thing:
 own/another's. `parent` acts for a child of 10, `parent without` for one who has turned 16, `young` is 14 and has one
-referral open, `proxy` has a power of attorney for letters and appointments, `expired` presents a session and a token that
-are over, `forged` is the patient with another form token than the session's. The app has the scope
+referral open, `proxy` has a power of attorney for letters and appointments, `expired` presents a session and a token
+that are over, `forged` is the patient with another form token than the session's. The app has the scope
 system/Communication.rs, the system system/*.cruds.
 
 """
@@ -213,6 +213,6 @@ async def test_every_route_answers_every_actor_as_the_table_says(varde: InProces
 async def test_no_address_of_the_application_is_forgotten(varde: InProcess) -> None:
     """What the application sends requests to is what `routes.addresses` goes through."""
     callables = {name for name, value in vars(varde.varde).items()
-                 if callable(value) and callable(getattr(type(value), "__call__", None))
+                 if callable(value)
                  and type(value).__module__.startswith(("varde", "starlette"))}  # fmt: skip
     assert callables <= APPLICATIONS, callables - APPLICATIONS

@@ -206,8 +206,8 @@ async def fill(varde: InProcess, case: Case, *, hidden: bool) -> None:
     before = [one for one in secret if one["resourceType"] in {"Patient", "EpisodeOfCare"}]
     secret = [one for one in secret if one not in before]
     steps: list[tuple[bool, list[Resource]]] = [
-        (False, [*people.places(), *(people.patient(name) for name in case.first), *(people.episode(name, WARD) for name in case.treated),
-                 *case.common()]),
+        (False, [*people.places(), *(people.patient(name) for name in case.first),
+                 *(people.episode(name, WARD) for name in case.treated), *case.common()]),
         (True, before),
         (False, seen[::2]),
         (True, secret[::2]),

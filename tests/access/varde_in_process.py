@@ -234,13 +234,17 @@ def _composed(house: House) -> Varde:
         asgi.Requests = measured  # type: ignore[misc]
 
 
+def _house(url: str, folder: Path, clock: TestClock) -> House:
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(mode="demo", data=folder, database_url=url)
+    return build(settings, process="test", clock=clock, connections=4)
+
+
 @asynccontextmanager
 async def in_process(url: str, folder: Path, clock: TestClock | None = None) -> AsyncIterator[InProcess]:
     """Varde in demo mode on the database at `url`, with its keys in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
     standing = clock or TestClock()
-    settings = Settings(mode="demo", data=folder, database_url=url)
-    house = build(settings, process="test", clock=standing, connections=4)
+    house = _house(url, folder, standing)
     varde = _composed(house)
     try:
         yield InProcess(house, varde, standing, DemoTokens(folder, standing), folder)

@@ -1,6 +1,6 @@
-"""The law in SQL against the law in words, over worlds that nobody thought of: ages, bonds, referrals, ties in any order,
-assessments, marks and codes. What the gate shows is, resource by resource, what `explain` lets be seen; ties are followed
-here from the resources themselves, there from the store's index."""
+"""The law in SQL against the law in words, over worlds that nobody thought of: ages, bonds, referrals, ties in any
+order, assessments, marks and codes. What the gate shows is, resource by resource, what `explain` lets be seen; ties are
+followed here from the resources themselves, there from the store's index."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class World:
         return {other for other in named | naming if other < len(self.made)}
 
     def opened(self, place: int) -> frozenset[int] | None:
-        """To whom all referrals of the resource at a place are open; None where one is not assessed, or none is there."""
+        """To whom all referrals of the resource at a place are open; None where one is not assessed, or without any."""
         seen, waiting = {place}, [place]
         while waiting:
             for other in self._above(waiting.pop()) - seen:

@@ -1,8 +1,9 @@
 """Single writes that come at the same time, written together: one statement and one commit for all. Part of the Store.
 
-Only writes that nothing can refuse any more are joined: of those whom no new resource of the type is refused (systems),
-validated, and of rows that the writer may change and nobody else holds at that moment. Every other goes its own way, and so does each when one of
-them spoils the common statement. What each is answered, and what the log says of it, is as if it had come alone.
+Only writes that nothing can refuse any more are joined: of those whom no new resource of the type is refused
+(systems), validated, and of rows that the writer may change and nobody else holds at that moment. Every other goes
+its own way, and so does each when one of them spoils the common statement. What each is answered, and what the log
+says of it, is as if it had come alone.
 """
 
 from __future__ import annotations

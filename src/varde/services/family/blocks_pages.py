@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -149,7 +149,7 @@ def patient_routes(platform: Platform) -> Sequence[BaseRoute]:
         search = query.get("sok", "")[:100]
         if "valg" in query:
             return await confirm(request, kind, query["valg"])
-        values = {
+        values: dict[str, Any] = {
             "kind": kind, "words": KINDS[kind], "search": search, "choices": [], "things": [], "services": {},
             "type": query.get("type", ""), "types": blocking.kinds_of_things(), "missing": "videre" in query,
         }  # fmt: skip
