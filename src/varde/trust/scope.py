@@ -173,9 +173,11 @@ class Scope:
 
     def takes_every(self, resource_type: str) -> bool:
         """Whether no new resource of the type is refused: to a system, whose token opens the whole of it. What is
-        there already may be somebody else's subscription, or blocked."""
-        system = self.actor.kind is ActorKind.SYSTEM
-        return system and not self.judges_content and (self.write_types is None or resource_type in self.write_types)
+        there already may be blocked. Subscriptions are their owners': that there is one is not told."""
+        if self.actor.kind is not ActorKind.SYSTEM or self.judges_content:
+            return False
+        mine = resource_type != "Subscription" or self.grant is None
+        return mine and (self.write_types is None or resource_type in self.write_types)
 
     @property
     def judges_content(self) -> bool:
