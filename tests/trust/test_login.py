@@ -20,7 +20,7 @@ from tests.trust.login_site import (
     site,
     staff_choice,
 )
-from tests.trust.region import DEAD, DOCTOR, KARI, OLA, TWO_WARDS, WARD, YOUTH, World, patient
+from tests.trust.region import CHILD, DEAD, DOCTOR, KARI, OLA, TWO_WARDS, WARD, World, patient
 from varde.clock import OSLO, MovableClock, today
 from varde.trust.access import ROLE_SYSTEM
 from varde.trust.identity import helseid
@@ -46,7 +46,7 @@ def clock(issuer: RunningIssuer) -> MovableClock:
 async def served(world: World, issuer: RunningIssuer) -> AsyncIterator[Site]:
     issuer.persons(
         patient=[
-            *(patient_choice(number) for number in (KARI, OLA, DEAD, YOUTH, STRANGER)),
+            *(patient_choice(number) for number in (KARI, OLA, DEAD, CHILD, STRANGER)),
             patient_choice(KARI, key="low", acr="idporten-loa-substantial"),
             patient_choice("x", key="numberless", claims={}),
         ],
@@ -115,7 +115,7 @@ async def test_the_browser_carries_nothing_but_a_name_of_the_pushed_request(serv
 @pytest.mark.parametrize(
     ("key", "side", "problem"),
     [
-        (f"k{YOUTH}", "patient", "own-young"),  # FAM-06, FAM-19
+        (f"k{CHILD}", "patient", "own-child"),  # FAM-06
         (f"k{DEAD}", "patient", "own-dead"),  # FAM-16
         (f"k{STRANGER}", "patient", "unknown"),
         ("low", "patient", "refused"),  # the level is in the id_token, whatever was asked for
@@ -131,9 +131,9 @@ async def test_who_does_not_get_in(served: Site, key: str, side: str, problem: s
     assert why(answer) == problem
     assert not [c for c in answer.headers.get_list("set-cookie") if "varde_session=" in c]
     assert await browser.me() is None
-    if problem in {"own-young", "own-dead"}:
+    if problem in {"own-child", "own-dead"}:
         (row,) = await served.world.rows("not allowed")
-        assert row["actor"] in {"youth", "dead"}
+        assert row["actor"] in {"child", "dead"}
 
 
 async def test_an_answer_is_good_once_and_in_its_own_browser(served: Site) -> None:
@@ -303,18 +303,25 @@ async def _as_parent(served: Site, child_born: date) -> tuple[Browser, str]:
     return browser, number
 
 
-async def test_acting_for_a_child_ends_at_midnight_of_its_twelfth_birthday(served: Site) -> None:
-    """FAM-03, FAM-15: in the open session, at the next request."""
+@pytest.mark.parametrize(
+    ("years", "before", "after"), [(12, "parent-of-child", "parent-of-youth"), (16, "parent-of-youth", "own-record")]
+)
+async def test_a_child_s_birthday_changes_what_a_parent_may_at_midnight(
+    served: Site, years: int, before: str, after: str
+) -> None:
+    """FAM-03, FAM-10, FAM-15: in the open session, at the next request. At 16 one is back at one's own things."""
     clock = served.issuer.clock
     tomorrow = today(clock) + timedelta(days=1)
     midnight = datetime.combine(tomorrow, datetime.min.time(), OSLO).astimezone(UTC)
     clock.advance(midnight - clock.now() - timedelta(minutes=5))
-    browser, _ = await _as_parent(served, tomorrow.replace(year=tomorrow.year - 12))
-    assert (await browser.me())["ground"] == "parent-of-child"
+    browser, _ = await _as_parent(served, tomorrow.replace(year=tomorrow.year - years))
+    assert (await browser.me())["ground"] == before
     clock.advance(midnight - clock.now() - timedelta(seconds=2))
-    assert (await browser.me())["patient"] == "little"
+    me = await browser.me()
+    assert (me["patient"], me["ground"]) == ("little", before)
     clock.advance(timedelta(seconds=2))
-    assert (await browser.me())["patient"] == "kari"  # one's own things again
+    me = await browser.me()
+    assert (me["patient"], me["ground"]) == ("little" if years == 12 else "kari", after)
 
 
 async def test_acting_for_a_child_ends_when_the_register_says_so(served: Site) -> None:

@@ -162,7 +162,7 @@ def test_what_staff_may_read_follows_the_role() -> None:
 
 
 def test_codes_that_withhold() -> None:
-    """FAM-04, FAM-05, FAM-35, FAM-36."""
+    """FAM-04, FAM-05, FAM-35. NORS (FAM-36) is no matter of codes alone: tests/trust/test_blocks.py."""
     adult, child, youth = birthday(30), birthday(5), birthday(14)
     own, parent = Facts((Bond(Relation.SELF),), youth_access=True), GOOD.facts
     power = Facts((Bond(Relation.ATTORNEY),))
@@ -173,7 +173,7 @@ def test_codes_that_withhold() -> None:
     assert hidden(own, adult) == {"N", "NORU"}
     assert hidden(own, youth) == {"N", "NORU", "NORN_UNGDOM"}
     assert hidden(parent, child) == hidden(parent, youth) == hidden(power, adult) == {"N", "NORU", "NORN_FORANS"}
-    assert withheld_from(ActorKind.STAFF) == {"NORS"}
+    assert withheld_from(ActorKind.STAFF) == frozenset()
     assert withheld_from(ActorKind.SYSTEM) == frozenset()
 
 

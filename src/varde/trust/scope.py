@@ -104,6 +104,9 @@ class Scope:
         if own == "false":
             return own
         parts = [own, self._granted(alias, resource_type, parameters), self._free(alias, resource_type, parameters)]
+        if "false" in parts:
+            parameters.forget(kept)
+            return "false"
         told = [part for part in parts if part != "true"]
         return " and ".join(f"({part})" for part in told) or "true"
 

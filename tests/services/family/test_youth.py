@@ -77,7 +77,7 @@ async def test_fam_07_either_parent_gives_and_withdraws_and_it_takes_effect_at_o
     # FAM-18: the log of the child names who did it.
     async with home.platform.database.connection() as connection:
         rows = await connection.fetch(
-            "select actor_name, acting_for from trust_access_log where acting_for = $1 and interaction = 'update'",
+            "select actor_name, acting_for from trust_audit where acting_for = $1 and interaction = 'update'",
             home.people["Liv Nord"].id,
         )
     assert {row["actor_name"] for row in rows} == {"Kari Nord", "Ola Nord"}

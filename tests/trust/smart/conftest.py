@@ -26,7 +26,7 @@ async def place(database_url: str, clock: SetClock, tmp_path: Path, one_registry
     house = build(settings, process="test", clock=clock)
     together = Parenthood(responsible=True, a_parent_at_childs_address=True, protected=False)
     register = Register({(KARI, CHILD): together, (KARI, YOUTH): together})
-    house.platform.access._families = register  # the embedded register needs no filling for two children
+    house.platform.access._mandates = register  # the embedded register needs no filling for two children
     made = Place(house, Varde(house), clock, register, Clients(house.platform.database, clock))
     await made.write(*everybody())
     yield made

@@ -230,26 +230,34 @@ async def test_a_foreign_form_answers_nothing(place: Place) -> None:
 
 
 async def test_a_parent_chooses_whose(place: Place) -> None:
-    """FAM-02, FAM-18: a child's things by the child's scope, and no longer than the parent may see them (FAM-15)."""
+    """FAM-02, FAM-03, FAM-18: a child's things by the child's scope, and no longer than the parent may see them
+    (FAM-15)."""
     await place.app()
     kari = await place.patient("kari")
     asked = flow(scope="launch/patient openid fhirUser patient/*.rs offline_access")
     page = await kari.ask(asked)
-    assert "Lille Nordmann" in page.text and "Unge Nordmann" not in page.text
+    assert "Lille Nordmann" in page.text and "Unge Nordmann" in page.text
     token = (await redeem(place, asked, (await kari.say_yes(page, hvem="child", varighet="30"))["code"])).json()
     assert token["patient"] == "child"
     assert await ids(place, token["access_token"], "/Observation") == {"Observation/result-child"}
     row = (await place.rows("resource_type = 'Observation'"))[-1]
     assert row["acting_for"] == "child" and row["actor"] == "kari" and row["through"] == "App App (app)"
-    for stranger in ("ola", "youth", "no-such"):
+    for stranger in ("ola", "no-such"):
         page = await kari.ask(flow())
         answer = await kari.post(page, svar="ja", omfang=scopes_on(page), hvem=stranger)
         assert answer.status_code == 404
     place.clock.advance(timedelta(days=2))  # Lille turns twelve
-    refreshed = await post(place, "/auth/token", grant_type="refresh_token", client_id="app",
-                           refresh_token=token["refresh_token"])  # fmt: skip
-    assert refreshed.json()["error"] == "invalid_grant"
-    assert (await read(place, token["access_token"], "/Observation")).status_code == 401
+
+    async def refreshed(token: dict[str, Any]) -> dict[str, Any]:
+        asked = {"grant_type": "refresh_token", "client_id": "app", "refresh_token": token["refresh_token"]}
+        return (await post(place, "/auth/token", **asked)).json()  # type: ignore[no-any-return]
+
+    renewed = await refreshed(token)
+    assert await ids(place, renewed["access_token"], "/Observation") == set(), "tied to no referral that is open"
+    place.register.parents.clear()
+    assert (await refreshed(renewed))["error"] == "invalid_grant"
+    place.clock.advance(timedelta(seconds=61))
+    assert (await read(place, renewed["access_token"], "/Observation")).status_code == 401
 
 
 async def test_staff_open_an_app_for_a_patient(place: Place) -> None:

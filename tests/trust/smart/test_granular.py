@@ -153,8 +153,8 @@ async def test_writing_is_held_to_old_and_new_content(place: Place) -> None:
     del lab["id"], pulse["id"]
     assert await status("POST", "/Observation", lab) == 201
     assert await status("POST", "/Observation", pulse) == 403
-    assert await status("PUT", "/Observation/new-lab", {**lab, "id": "new-lab"}) == 201
-    assert await status("PUT", "/Observation/new-pulse", {**pulse, "id": "new-pulse"}) == 403
+    assert await status("PUT", "/Observation/new-lab", {**lab, "id": "new-lab"}) == 404, "no id is told to be free"
+    assert await status("PUT", "/Observation/new-pulse", {**pulse, "id": "new-pulse"}) == 404
     assert await status("PUT", "/Observation/lab-hb", {**lab, "id": "lab-hb", "status": "amended"}) == 200
     assert await status("PUT", "/Observation/lab-hb", {**pulse, "id": "lab-hb"}) == 403, "out of the narrowing"
     assert await status("PUT", "/Observation/pulse", {**lab, "id": "pulse"}) == 404, "what is hidden is not there"

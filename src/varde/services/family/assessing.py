@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from varde.clock import today
-from varde.fhir.errors import Gone, NotFound
+from varde.fhir.errors import Forbidden, Gone, NotFound
 from varde.services.family.identity import fixed_id
 from varde.services.family.relations import bonded
 from varde.services.family.rules import NotAllowed
@@ -180,9 +180,12 @@ async def _parents(platform: Platform, patient: Person) -> Sequence[Holder]:
 async def record(platform: Platform, scope: Scope, by: str, about: Conversation, choice: Choice) -> ReferralAssessment:
     """Record it; what is tied to the referral follows from the same moment. `by`: the clinician's reference.
 
-    Raises NotAllowed (FAM-21), and fhir.errors.PreconditionFailed when another assessed meanwhile.
+    Raises NotAllowed (FAM-21), fhir.errors.Forbidden for whoever does not treat (FAM-31), and PreconditionFailed when
+    another assessed meanwhile.
     """
     now = platform.clock.now()
+    if scope.types is not None and "Consent" not in scope.types:
+        raise Forbidden.of("a referral is assessed by those who treat")
     parents = {holder.person.id for holder in about.parents if not holder.barred}
     if not choice.opened_to <= parents | {about.patient.id}:
         raise NotAllowed("unknown")

@@ -70,9 +70,9 @@ def _words(right: Right) -> str:
         return _SEE_AND_DO
     if right.always is Reach.SEE:
         return _SEE
-    if right.by_referral > Reach.NONE:
+    if right.by_referral > right.always:
         return _OPENED_ALL
-    if right.by_referral_marked > Reach.NONE:
+    if right.by_referral_marked > right.always:
         return _OPENED_EACH
     if right.always is Reach.OWN:
         return _OWN
