@@ -329,9 +329,9 @@ def auditor(maker: Maker) -> tuple[list[Resource], Worker]:
 
 
 def second_position(maker: Maker, workers: list[Worker], units: list[Unit]) -> tuple[list[Resource], Worker]:
-    """The first ward's second doctor also works at the last orthopaedic ward: one who must say where."""
+    """The first ward's second doctor also works at another ward of the same trust: one who must say where."""
     known = workers[1]
-    unit = [one for one in units if one.name.startswith("Ortopedisk")][-1]
+    unit = [one for one in units if one.trust == known.unit.trust and one.id != known.unit.id][-1]
     worker = Worker(known.id, known.hpr, known.name, known.role, known.role_text, unit)
     return [_position(maker, worker)], worker
 

@@ -217,9 +217,10 @@ class Login:
         }
 
     async def _begin(self, request: Request, login: Any, own: dict[str, Any], facts: dict[str, Any]) -> _Came:
-        """A session; when its own person steps up, the one that they have goes on where they are, with a new secret."""
+        """A session; when its own person steps up, the one that they have goes on where they are, with a new secret.
+        Where that has ended meanwhile, as it does when another logs in at the provider, nobody knows whose it was."""
         former: Session | None = getattr(request.state, "session", None)
-        stepping_up = login["max_age"] is not None and former is not None
+        stepping_up = login["max_age"] is not None
         if stepping_up and former is not None and _same(former, own):
             try:
                 return _Came(await self._sessions.replace(former, **facts))

@@ -46,9 +46,9 @@ PROBLEMS: Mapping[str, Explanation] = {
         _("Vi finner deg ikke"),
         _("Du er ikke registrert ved sykehusene i Helse Nord. Har du fått brev fra oss, ring nummeret i brevet."),
     ),
-    "own-young": Explanation(
-        _("Du må være 16 år for å logge inn her"),
-        _("Er du yngre, får du brevene dine i posten. Lurer du på noe, kan du eller foreldrene dine ringe sykehuset."),
+    "own-child": Explanation(
+        _("Du må være 13 år for å logge inn her"),
+        _("Foreldrene dine ser brevene og timene dine. Lurer du på noe, kan du eller de ringe sykehuset."),
     ),
     "own-dead": Explanation(
         _("Innloggingen er stengt"),
