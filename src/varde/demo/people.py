@@ -295,7 +295,7 @@ OPERATIONS = "helse-nord-ikt"
 def operations(maker: Maker) -> tuple[list[Resource], Worker]:
     """Helse Nord IKT and the operator who looks after the platform."""
     hospital = places.Hospital("Helse Nord IKT", "Søndre Tollbodgate 11", "9008", "TROMSØ", ())
-    unit = Unit(OPERATIONS, "Helse Nord IKT", hospital, places.TRUSTS[0], "")
+    unit = Unit(OPERATIONS, "Helse Nord IKT", hospital, places.REGION_OFFICE, "")
     organisation: Resource = {
         "resourceType": "Organization",
         "id": OPERATIONS,
@@ -315,7 +315,7 @@ PRIVACY = "helse-nord-personvern"
 def auditor(maker: Maker) -> tuple[list[Resource], Worker]:
     """The privacy officer of the region."""
     hospital = places.Hospital("Personvernombudet i Helse Nord", "Sjøgata 10", "8038", "BODØ", ())
-    unit = Unit(PRIVACY, hospital.name, hospital, places.TRUSTS[0], "")
+    unit = Unit(PRIVACY, hospital.name, hospital, places.REGION_OFFICE, "")
     organisation: Resource = {
         "resourceType": "Organization",
         "id": PRIVACY,

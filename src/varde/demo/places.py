@@ -31,6 +31,8 @@ class Trust:
 
 REGION_NUMBER = "883658752"
 """Helse Nord RHF's organisation number."""
+REGION_OFFICE = Trust("helse-nord", "Helse Nord RHF", REGION_NUMBER, "https://www.helse-nord.no", ())
+"""Those who work for the region as a whole; it treats nobody."""
 
 TRUSTS = (
     Trust("unn", "Universitetssykehuset Nord-Norge HF", "983974899", "https://www.unn.no", (
