@@ -127,10 +127,12 @@ async def _rows(varde: InProcess) -> tuple[dict[str, list[str]], list[str]]:
             if address.writes and kind.name == "system":
                 await _restore(varde)
             if address.names_a_thing:
-                other, never = await ask(varde, kind, address, OTHER), await ask(varde, kind, address, NEVER)
-                if kind.name not in _SEE_ALL and masked(other, OTHER) != masked(never, NEVER):
-                    wrong.append(f"{address.line} as {kind.name}: another's is told from what never was:"
-                                 f" {masked(other, OTHER)[:300]} | {masked(never, NEVER)[:300]}")  # fmt: skip
+                other = await ask(varde, kind, address, OTHER)
+                if kind.name not in _SEE_ALL:  # these would write it, so that it was
+                    never = await ask(varde, kind, address, NEVER)
+                    if masked(other, OTHER) != masked(never, NEVER):
+                        wrong.append(f"{address.line} as {kind.name}: another's is told from what never was:"
+                                     f" {masked(other, OTHER)[:300]} | {masked(never, NEVER)[:300]}")  # fmt: skip
                 cell = f"{cell}/{word(other)}"
                 if address.writes and kind.name == "system":
                     await _restore(varde)

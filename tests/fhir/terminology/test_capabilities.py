@@ -59,7 +59,7 @@ async def test_search_by_value_sets_and_hierarchies(client: httpx.AsyncClient, s
 async def test_the_code_systems_of_the_demo(client: httpx.AsyncClient, store: Store, gate: Any) -> None:
     systems = code_systems()
     assert [faults_of(one) for one in systems] == [[] for _ in systems]
-    assert len({one["id"] for one in systems}) == len(systems)
+    assert len({(one["resourceType"], one["id"]) for one in systems}) == len(systems)
     await store.write_many(gate, systems)
     for system, code, display in (
         ("urn:oid:2.16.578.1.12.4.1.1.9603", "NORU", None), ("urn:oid:2.16.578.1.12.4.1.1.9602", "I02-2", "Brev"),

@@ -8,6 +8,9 @@ import { createHash, createHmac, generateKeyPairSync, randomBytes } from 'node:c
 import { Provider } from 'oidc-provider';
 import { decodeJwt, decodeProtectedHeader, importJWK, SignJWT } from 'jose';
 
+// A caller that hangs up in the middle of its request must not end the process.
+process.on("unhandledRejection", (reason) => console.error("unhandled:", reason?.code ?? reason));
+
 const configuration = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 
 // The test's clock: seconds ahead of this machine's, in eight bytes that both processes see.
