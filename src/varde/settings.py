@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     log_answer_days: int = Field(default=30, ge=1, le=30)
     """Days a unit has to answer what a patient asks about an entry of the log."""
 
+    emergency_hours: int = Field(default=4, ge=1, le=24)
+    """How long emergency access to a patient's record stays open at most (FAM-34)."""
+
     session_idle_minutes: int = Field(default=30, ge=1)
     """A session ends when nothing was asked for so long."""
     session_absolute_minutes: int = Field(default=480, ge=1)

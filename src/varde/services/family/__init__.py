@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from varde.services import Platform, Service
-from varde.services.family import assessment_pages, blocks_pages, log_pages, pages
+from varde.services.family import assessment_pages, blocks_pages, emergency_pages, log_pages, pages
 from varde.services.family.part import Part
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ PARTS: Sequence[Part] = (
     pages.PART,
     assessment_pages.PART,
     blocks_pages.PART,
+    emergency_pages.PART,
     log_pages.PART,
 )
 

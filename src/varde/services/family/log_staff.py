@@ -44,6 +44,7 @@ KINDS = {
     Kind.MANY_PATIENTS: _("Uvanlig mange pasienter på en dag"),
     Kind.MANY_VIEWERS: _("Uvanlig mange har sett på denne pasienten"),
     Kind.UNANSWERED: _("Pasientens spørsmål er ikke besvart i tide"),
+    Kind.EMERGENCY: _("Nødtilgang som ikke var nødvendig, eller ikke er gjennomgått"),
 }
 
 

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     CHILD_16_DRAFTS = "child-16-drafts"
     OWN_13 = "own-13"
     OWN_16 = "own-16"
+    EMERGENCY = "emergency"
+    EMERGENCY_CHILD = "emergency-child"
 
 
 TEXTS: Mapping[Kind, str] = {
@@ -67,6 +69,8 @@ TEXTS: Mapping[Kind, str] = {
         "Du har fylt 16 år og styrer helsetjenestene dine selv. Foreldrene dine ser ikke lenger noe her, og "
         "varsler går til deg."
     ),
+    Kind.EMERGENCY: _("En behandler åpnet journalen din i en nødsituasjon. Se hvorfor på siden Mine sperringer."),
+    Kind.EMERGENCY_CHILD: _("En behandler åpnet journalen til %(name)s i en nødsituasjon. Avdelingen går gjennom det."),
 }
 """In the source language; `name` is the other person's."""
 

@@ -63,6 +63,25 @@ async def unanswered(
     )  # fmt: skip
 
 
+async def unjustified(
+    connection: Any,
+    patient: int,
+    actor: tuple[str, str],
+    unit: tuple[str, str],
+    day: date,
+    opened: datetime,
+    seen: int,
+    now: datetime,
+) -> None:
+    """Keep that an emergency access, opened at `opened` by the health worker `actor` (HPR number, name), was found not
+    to be needed, or was not gone through in time (FAM-34). `seen`: rows of the log."""
+    await connection.execute(
+        "insert into trust_finding (kind, day, actor, actor_name, unit, unit_name, patient, first_at, last_at, rows,"
+        " refused, found) values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, 0, $10) on conflict do nothing",
+        Kind.EMERGENCY.value, day, *actor, *unit, patient, opened, seen, now,
+    )  # fmt: skip
+
+
 async def decide(
     connection: Any, number: int, state: str, *, actor: str, name: str, reason: str, now: datetime
 ) -> bool:

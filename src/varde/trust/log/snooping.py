@@ -27,6 +27,8 @@ class Kind(StrEnum):
     MANY_VIEWERS = "many-viewers"
     UNANSWERED = "unanswered"
     """No pattern: a patient asked about an entry, and nobody answered in time."""
+    EMERGENCY = "emergency"
+    """Nor this: emergency access that its leader found needless, or that nobody went through in time (FAM-34)."""
 
     @property
     def serious(self) -> bool:
@@ -34,7 +36,7 @@ class Kind(StrEnum):
         return self in _SERIOUS
 
 
-_SERIOUS = frozenset({Kind.OWN_RECORD, Kind.FAMILY, Kind.HOUSEHOLD, Kind.NO_RELATION})
+_SERIOUS = frozenset({Kind.OWN_RECORD, Kind.FAMILY, Kind.HOUSEHOLD, Kind.NO_RELATION, Kind.EMERGENCY})
 
 
 @dataclass(frozen=True, slots=True)
