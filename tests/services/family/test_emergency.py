@@ -12,6 +12,7 @@ from playwright.async_api import Browser
 
 from tests.browsing import PHONE, chromium, inspect
 from tests.demo_server import DemoServer
+from varde.services.family.emergency_access import says
 from varde.services.family.emergency_rules import CAUSES, LONGEST_REASON, SHORTEST_REASON, faults, may_open
 
 pytestmark = pytest.mark.browser
@@ -40,6 +41,22 @@ def test_fam_34_nothing_opens_without_a_patient_a_cause_and_a_reason(
 def test_fam_34_only_those_who_give_health_care() -> None:
     assert [role for role in ("clinician", "secretary", "operator", "auditor", "") if may_open(role)] == ["clinician"]
     assert len(set(CAUSES)) == 5
+
+
+@pytest.mark.parametrize(
+    ("resource", "said"),
+    [
+        ({"valueQuantity": {"value": 13.1, "unit": "g/dL"}}, "13.1 g/dL"),
+        ({"valueCodeableConcept": {"text": "positiv"}}, "positiv"),
+        ({"conclusion": "Brudd i håndleddet"}, "Brudd i håndleddet"),
+        ({"dosageInstruction": [{"text": "1 tablett"}, {"text": "2 om kvelden"}]}, "1 tablett 2 om kvelden"),
+        ({"reaction": [{"description": "Utslett"}]}, "Utslett"),
+        ({"topic": {"text": "Innkalling"}, "payload": [{"contentString": "hele brevet"}]}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_a_thing_says_is_told_beside_its_name(resource: dict[str, Any], said: str) -> None:
+    assert says(resource) == said
 
 
 def _csrf(page: str) -> str:

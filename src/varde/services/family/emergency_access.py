@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from varde.fhir.errors import Forbidden, NotFound, PreconditionFailed
 from varde.fhir.gate import Disclosure, Interaction
 from varde.fhir.keys import lasting_id, resource_key
 from varde.fhir.model import NO_VERSION
-from varde.services.family import emergency_reviews, telling
+from varde.services.family import emergency_reviews, notices, telling
 from varde.services.family.emergency_rules import ends
 from varde.services.family.naming import KINDS, Named, named
 from varde.services.family.notices import Kind, Notice
@@ -60,7 +60,7 @@ class Record:
     """What an emergency access shows of a patient."""
 
     open: Open
-    born: str
+    born: date | None
     things: Mapping[str, Sequence[Thing]]
     """By kind (source language), the newest first; what matters most when life is at stake comes first."""
 
@@ -147,12 +147,26 @@ async def record(platform: Platform, scope: Scope, identifier: str) -> Record:
     things: dict[str, Sequence[Thing]] = {}
     for kind in _FIRST:
         page = await platform.store.search(reading, kind, [("_count", str(MOST_OF_A_KIND))])
-        shown = [Thing(named(match.resource), says(match.resource)) for match in page.matches]
+        shown = [Thing(named(one), says(one)) for one in (match.resource for match in page.matches) if not _told(one)]
         if shown:
             things[KINDS[kind]] = sorted(shown, key=_when, reverse=True)
     return Record(
-        Open(opened.id, opened.patient, name_of(patient), opened.ends), str(patient.get("birthDate", "")), things
+        Open(opened.id, opened.patient, name_of(patient), opened.ends), _born(patient), things
     )  # fmt: skip
+
+
+def _born(patient: Mapping[str, Any]) -> date | None:
+    try:
+        return date.fromisoformat(str(patient.get("birthDate", "")))
+    except ValueError:
+        return None
+
+
+def _told(resource: Mapping[str, Any]) -> bool:
+    """Whether it is a notice about who acts for whom, which helps nobody in need."""
+    codings = [coding for concept in resource.get("category", ()) if isinstance(concept, Mapping)
+               for coding in concept.get("coding", ())]  # fmt: skip
+    return any(coding.get("system") == notices.CATEGORY for coding in codings)
 
 
 def _when(thing: Thing) -> float:
@@ -196,7 +210,8 @@ def _own(platform: Platform) -> Scope:
 
 
 def says(resource: Mapping[str, Any]) -> str:
-    """What a thing says beside its name: a result's value, a report's conclusion, a medicine's dosage, a message."""
+    """What a thing says beside its name: a result's value, a report's conclusion, a medicine's dosage, a message. Of a
+    letter its subject is enough."""
     quantity = resource.get("valueQuantity")
     if isinstance(quantity, Mapping) and "value" in quantity:
         return f"{quantity['value']} {quantity.get('unit', '')}".strip()
@@ -206,6 +221,8 @@ def says(resource: Mapping[str, Any]) -> str:
     for name in ("valueCodeableConcept", "outcome"):
         if isinstance(resource.get(name), Mapping) and resource[name].get("text"):
             return str(resource[name]["text"])
+    if resource.get("topic"):
+        return ""
     for name, inner in (("dosageInstruction", "text"), ("dosage", "text"), ("payload", "contentString"),
                         ("note", "text"), ("reaction", "description")):  # fmt: skip
         texts = [one[inner] for one in resource.get(name, ()) if isinstance(one, Mapping) and one.get(inner)]
