@@ -87,7 +87,7 @@ class Server:
 
     def processor(self) -> tuple[float, float]:
         """Seconds of processor used so far by the API's processes and by PostgreSQL's."""
-        family = _family()
+        family = processor_times()
         return family(self.process.pid), family(self.postgres)
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class Server:
         self.process.wait(20)
 
 
-def _family() -> Any:
+def processor_times() -> Any:
     """A function that gives the seconds of processor used by a process and all that it started."""
     tick = os.sysconf("SC_CLK_TCK")
     parents: dict[int, list[int]] = {}
