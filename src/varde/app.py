@@ -45,6 +45,7 @@ from varde.trust.smart.authorizations import Authorizations
 from varde.trust.smart.clients import Clients
 from varde.trust.smart.opening import AppTokens
 from varde.trust.units import Units
+from varde.trust.withholding import Withheld
 from varde.work import reconcile, sweep
 from varde.work.jobs import Handler
 from varde.work.outbox import Message, Receiver, Told
@@ -180,6 +181,7 @@ def build(settings: Settings, *, process: str, clock: Clock | None = None, conne
         Hidden(),
         Shielded(),
         Assessments(),
+        Withheld(),
         subscribing.projection(settings, clock),
         *(one for service in SERVICES for one in service.projections),
     ]

@@ -25,6 +25,7 @@ from varde.trust.policy import Parenthood
 from varde.trust.referrals import Assessments
 from varde.trust.tokens import Authenticator, DemoTokens
 from varde.trust.units import Units
+from varde.trust.withholding import Withheld
 
 
 @pytest.fixture
@@ -36,7 +37,9 @@ def one_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def world(database: Database, clock: SetClock, tmp_path: Path) -> AsyncIterator[World]:
-    store = Store(database, clock, (CareRelations(), Units(), Blocks(), Hidden(), Assessments(), Shielded()))
+    store = Store(
+        database, clock, (CareRelations(), Units(), Blocks(), Hidden(), Assessments(), Withheld(), Shielded())
+    )
     log = AuditLog(database, clock)
     together = Parenthood(responsible=True, a_parent_at_childs_address=True, protected=False)
     register = Register({(KARI, CHILD): together, (KARI, YOUTH): together})

@@ -14,6 +14,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from varde.trust.law.marks import (
+    DELAYED,
+    FROM_PARENTS,
+    FROM_YOUTH,
+    MARK,
+    RESTRICTION,
+    TO_PARENTS,
+    TO_YOUTH,
+    WITHHELD,
+    mark,
+    restriction,
+)
 from varde.trust.persons import HPR
 
 KINDS = "https://varde.no/fhir/CodeSystem/consent-kind"
@@ -29,6 +41,10 @@ PAPER = "https://varde.no/fhir/StructureDefinition/consent-paper"
 
 CAUSES = "https://varde.no/fhir/CodeSystem/emergency-cause"
 """Why emergency access was needed, as `provision.code` has it."""
+EVENTS = "https://varde.no/fhir/CodeSystem/withholding-event"
+"""What opens a delayed thing (FAM-35), as `provision.code` has it."""
+WITHHOLDING_CAUSES = "https://varde.no/fhir/CodeSystem/withholding-cause"
+"""Why a thing is withheld or released, as `provision.code` has it."""
 
 SCOPE = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
 LOINC = "http://loinc.org"
@@ -37,6 +53,9 @@ BASIS = "http://hl7.no/fhir/CodeSystem/no-basis-legal-formality-or-basis"
 _ACTIONS = "http://terminology.hl7.org/CodeSystem/consentaction"
 _ROLES = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 _PURPOSES = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+WITHHOLDING_CODES = frozenset({WITHHELD, DELAYED, FROM_PARENTS, FROM_YOUTH})
+"""Of 9603: what staff withhold by. NORS is the patient's own (FAM-36)."""
 
 
 class Paper(StrEnum):
@@ -60,6 +79,7 @@ class Kind(StrEnum):
     RESERVATION = "reservation"
     CHILD_WELFARE = "child-welfare"
     EMERGENCY = "emergency"
+    WITHHOLDING = "withholding"
 
 
 KIND_WORDS = {
@@ -70,6 +90,7 @@ KIND_WORDS = {
     Kind.RESERVATION: "Reservasjon mot en tjeneste",
     Kind.CHILD_WELFARE: "Foreldres innsyn slått av: barnevern",
     Kind.EMERGENCY: "Nødtilgang",
+    Kind.WITHHOLDING: "Avgjørelse om hva pasienten og andre ser av én ting",
 }
 
 _LAWS = {
@@ -78,6 +99,7 @@ _LAWS = {
     Kind.REFERRAL_ASSESSMENT: "pasient- og brukerrettighetsloven § 3-4",
     Kind.CHILD_WELFARE: "pasient- og brukerrettighetsloven § 3-4, barnevernsloven",
     Kind.EMERGENCY: "pasient- og brukerrettighetsloven § 5-3, helsepersonelloven § 45",
+    Kind.WITHHOLDING: "pasient- og brukerrettighetsloven § 3-2, § 3-4, § 5-1",
 }
 """What the decision stands on; blocks and reservations carry the code PBRL5-3."""
 
@@ -206,7 +228,39 @@ class Emergency(Decided):
     ends: datetime = field(kw_only=True)
 
 
-AccessDecision = PowerOfAttorney | YouthAccess | ReferralAssessment | Block | Reservation | ChildWelfare | Emergency
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withholding(Decided):
+    """What a clinician decided of one thing: whom it is withheld from (FAM-04, FAM-05), until when (FAM-35), and to
+    whom a thing of a person of 12–15 is released (table A). `unit` is where it was decided; at `ends` a delayed thing
+    opens by itself. Its versions are its history."""
+
+    kind = Kind.WITHHOLDING
+
+    thing: str
+    """Reference (Type/id)."""
+    codes: frozenset[str] = frozenset()
+    """Of code system 9603 (trust/law/marks.py)."""
+    marks: frozenset[str] = frozenset()
+    """Of Varde's own: to whom it is released."""
+    event: str | None = None
+    """A code of `EVENTS` that opens what is delayed."""
+    cause: str | None = None
+    """A code of `WITHHOLDING_CAUSES`."""
+    reason: str | None = None
+    """In the clinician's own words, for staff alone."""
+    follows: str | None = None
+    """Reference of the thing that it was decided together with."""
+
+    def __post_init__(self) -> None:
+        if (self.ends or self.event) and self.codes != {DELAYED}:
+            raise ValueError("what opens by a time or an event is delayed (FAM-35)")
+        if not self.codes <= WITHHOLDING_CODES or not self.marks <= {TO_PARENTS, TO_YOUTH}:
+            raise ValueError("not a code that staff withhold or release by")
+
+
+AccessDecision = (
+    PowerOfAttorney | YouthAccess | ReferralAssessment | Block | Reservation | ChildWelfare | Emergency | Withholding
+)
 
 
 def to_fhir(decision: AccessDecision) -> dict[str, Any]:
@@ -259,6 +313,8 @@ def to_fhir(decision: AccessDecision) -> dict[str, Any]:
             provision["actor"] = [_actor(_worker(decision.hpr), "PRCP")]
             provision["purpose"] = [{"system": _PURPOSES, "code": "BTG"}]
             provision["code"] = [_code(CAUSES, decision.cause)]
+        case Withholding():
+            _withholding(decision, provision)
     return resource
 
 
@@ -353,6 +409,18 @@ def _read(kind: Kind, resource: Mapping[str, Any]) -> AccessDecision:
                 raise ValueError("emergency access has a reason and an end (FAM-34)")
             causes = _codes(provision, CAUSES) or ["other"]
             return Emergency(hpr=actors[0]["identifier"]["value"], reason=reason, cause=causes[0], **common)
+        case Kind.WITHHOLDING:
+            labels = provision.get("securityLabel", ())
+            return Withholding(
+                thing=_data(provision, "instance")[0],
+                codes=frozenset(one["code"] for one in labels if one["system"] == RESTRICTION),
+                marks=frozenset(one["code"] for one in labels if one["system"] == MARK),
+                event=next(iter(_codes(provision, EVENTS)), None),
+                cause=next(iter(_codes(provision, WITHHOLDING_CAUSES)), None),
+                follows=next(iter(_data(provision, "related")), None),
+                reason=reason,
+                **common,
+            )
 
 
 def _assessment(decision: ReferralAssessment, resource: dict[str, Any], provision: dict[str, Any]) -> None:
@@ -398,6 +466,19 @@ def _block(decision: Block, provision: dict[str, Any]) -> None:
     allowed += [{"reference": f"Organization/{unit}"} for unit in sorted(decision.allowed_units)]
     if allowed:
         provision["provision"] = [{"type": "permit", "actor": [_actor(one, "PRCP") for one in allowed]}]
+
+
+def _withholding(decision: Withholding, provision: dict[str, Any]) -> None:
+    provision["type"] = "deny" if decision.codes else "permit"
+    labels = [restriction(code) for code in sorted(decision.codes)] + [mark(code) for code in sorted(decision.marks)]
+    if labels:
+        provision["securityLabel"] = labels
+    told = ((EVENTS, decision.event), (WITHHOLDING_CAUSES, decision.cause))
+    codes = [_code(system, code) for system, code in told if code]
+    if codes:
+        provision["code"] = codes
+    data = [("instance", decision.thing), *([("related", decision.follows)] if decision.follows else [])]
+    provision["data"] = [{"meaning": meaning, "reference": {"reference": one}} for meaning, one in data]
 
 
 def _basis(kind: Kind) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from varde.clock import today
 from varde.fhir.gate import Parameters
 from varde.fhir.keys import resource_key
-from varde.trust import grounds
+from varde.trust import grounds, withholding
 from varde.trust.access import Access, Person, Position
 from varde.trust.audit import Unlogged
 from varde.trust.law import ties
@@ -38,9 +38,12 @@ class Seer:
     decision: Decision
 
 
-async def who_may_see(access: Access, resource_type: str, resource_id: str) -> list[Seer]:
+async def who_may_see(
+    access: Access, resource_type: str, resource_id: str, *, labelled: Sequence[Mapping[str, str]] | None = None
+) -> list[Seer]:
     """Everybody who could see a resource now, and those bound to the patient who could not, with the decision of each:
-    the patient first, then persons by name, then units. Empty for what tells of no patient.
+    the patient first, then persons by name, then units. Empty for what tells of no patient. `labelled`: as it would be
+    with these codings in `meta.security` and nothing else withheld.
 
     Raises NotFound, Gone, Unavailable.
     """
@@ -52,7 +55,12 @@ async def who_may_see(access: Access, resource_type: str, resource_id: str) -> l
     async with access.store.database.connection() as connection:
         opened = await open_to(connection, access, stored.patient, stored.rid)
         units = await _units(connection, access, stored.patient)
-    recorded = Recorded.of(stored.resource, opened)
+        held = await withholding.codes_of(connection, stored.rid, stored.patient, access.clock.now())
+    if labelled is None:
+        recorded = Recorded.of(stored.resource, opened, held)
+    else:
+        meta = {**(stored.resource.get("meta") or {}), "security": list(labelled)}
+        recorded = Recorded.of({**stored.resource, "meta": meta}, opened)
     found = [await _person(access, recorded, patient, patient)]
     others = [await _person(access, recorded, one, patient) for one in await access.bound_to(patient)]
     found += sorted(others, key=lambda one: one.name)

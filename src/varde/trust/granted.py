@@ -25,7 +25,7 @@ from varde.trust.policy import ActorKind
 from varde.trust.scope import Scope
 
 _KEPT = (PowerOfAttorney, YouthAccess, ChildWelfare)
-_OF_STAFF = frozenset({Kind.REFERRAL_ASSESSMENT, Kind.CHILD_WELFARE, Kind.EMERGENCY})
+_OF_STAFF = frozenset({Kind.REFERRAL_ASSESSMENT, Kind.CHILD_WELFARE, Kind.EMERGENCY, Kind.WITHHOLDING})
 
 
 class Granted:

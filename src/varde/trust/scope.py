@@ -14,7 +14,7 @@ from varde.clock import Clock
 from varde.fhir.definitions import compartment_parameters, resource_types, type_number
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.keys import resource_key
-from varde.trust import blocks
+from varde.trust import blocks, withholding
 from varde.trust.audit import Log, Who, masked
 from varde.trust.grounds import Ground
 from varde.trust.law import rendering
@@ -223,9 +223,14 @@ class Scope:
         )  # fmt: skip
 
     def _open(self, alias: str, parameters: Parameters) -> str:
-        """Not withheld from this actor by a code in meta.security."""
-        codes = withheld_from(self.actor.kind, self.mandate)
-        return rendering.not_withheld(alias, codes, self.clock.now(), parameters)
+        """Not withheld from this actor: by a code in meta.security, or by what a clinician decided of it."""
+        codes, now = withheld_from(self.actor.kind, self.mandate), self.clock.now()
+        return all_of(
+            [
+                rendering.not_withheld(alias, codes, now, parameters),
+                withholding.condition(alias, codes, now, parameters),
+            ]
+        )  # fmt: skip
 
     def _no_decision(self, alias: str, resource_type: str | None, parameters: Parameters) -> str:
         """Not a record of who may see what that is kept from this actor (FAM-24, FAM-33)."""

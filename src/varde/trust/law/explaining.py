@@ -37,9 +37,13 @@ class Recorded:
     """Whether every referral that it is tied to, one at least, is assessed."""
     opened: frozenset[int] = frozenset()
     """rids of the Patients to whom all of these are open."""
+    withheld: frozenset[str] = frozenset()
+    """Codes of 9603 by which a clinician's decision withholds it now (trust/withholding.py)."""
 
     @classmethod
-    def of(cls, resource: Mapping[str, Any], opened: Iterable[int] | None = None) -> Recorded:
+    def of(
+        cls, resource: Mapping[str, Any], opened: Iterable[int] | None = None, withheld: Iterable[str] = ()
+    ) -> Recorded:
         """From a resource as stored. `opened`: to whom its referrals are open; None: not assessed, or none."""
         kind = str(resource["resourceType"])
         labels = frozenset(
@@ -49,7 +53,7 @@ class Recorded:
         )
         return cls(
             kind, thing_of(kind, resource), labels, consents.kind_of(resource), opened is not None,
-            frozenset(opened or ()),
+            frozenset(opened or ()), frozenset(withheld),
         )  # fmt: skip
 
     def codes(self, now: datetime) -> frozenset[str]:
@@ -59,7 +63,7 @@ class Recorded:
         come = all(marks.MOMENT.match(one) and one <= marks.moment_text(now) for one in moments)
         if marks.DELAYED in found and moments and come:
             found.remove(marks.DELAYED)
-        return frozenset(found)
+        return self.withheld | found
 
     def assessment(self, who: int) -> Assessment:
         """How its referrals look to somebody."""

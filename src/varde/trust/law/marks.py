@@ -7,6 +7,7 @@ Which of them hides what from whom is `table.py`'s. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 RESTRICTION = "urn:oid:2.16.578.1.12.4.1.1.9603"
@@ -35,6 +36,9 @@ YOUTH_ALONE = "youth-alone"
 PRIMARY_CARE = "primary-care"
 """From general practitioner or municipality: follows the sender's own marks (FAM-23)."""
 
+AWAITED = "event"
+"""Code in OPENS of what waits for an event: no moment, so that it never comes by the clock alone."""
+
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 MOMENT = re.compile(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")
 """How a moment stands in OPENS. One that is written otherwise never comes."""
@@ -53,6 +57,19 @@ def moment_text(moment: datetime) -> str:
 def delayed_until(moment: datetime) -> list[dict[str, str]]:
     """Codings of `meta.security` that hide a resource from the patient until an aware moment (FAM-35)."""
     return [{"system": RESTRICTION, "code": DELAYED}, {"system": OPENS, "code": moment_text(moment)}]
+
+
+def decided(
+    codes: Iterable[str], opens: datetime | None, *, awaits: bool, marks: Iterable[str]
+) -> list[dict[str, str]]:
+    """Codings of `meta.security` that say what a clinician decided of one thing. `opens`: when what is delayed opens by
+    itself; `awaits`: it waits for an event (trust/consents.py: Withholding)."""
+    found = [restriction(code) for code in sorted(codes)]
+    if opens is not None:
+        found.append({"system": OPENS, "code": moment_text(opens)})
+    elif awaits:
+        found.append({"system": OPENS, "code": AWAITED})
+    return found + [mark(code) for code in sorted(marks)]
 
 
 def mark(code: str) -> dict[str, str]:

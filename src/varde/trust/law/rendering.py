@@ -17,7 +17,7 @@ from varde.trust.law.marks import DELAYED, MARK, OPENS, PRIMARY_CARE, RESTRICTIO
 from varde.trust.law.table import Reach
 from varde.trust.law.things import Thing, is_any, things_in, types_of
 
-HIDDEN_FROM_PERSONS = (Kind.REFERRAL_ASSESSMENT, Kind.CHILD_WELFARE)
+HIDDEN_FROM_PERSONS = (Kind.REFERRAL_ASSESSMENT, Kind.CHILD_WELFARE, Kind.WITHHOLDING)
 """Decisions that are not shown to the patient and those who act for them (FAM-24)."""
 HIDDEN_FROM_STAFF = (Kind.BLOCK,)
 """Those that are not shown to staff: a block leaves no trace (FAM-33)."""

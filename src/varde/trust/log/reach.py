@@ -55,8 +55,9 @@ def condition(scope: Scope, alias: str, parameters: Parameters, *, people: bool 
     patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
     if reach is Reach.OWN:
         return f"({patient} and {own(scope, alias, parameters)})"
-    if people and _is_grown(scope):
-        return f"({patient} and {alias}.actor_kind <> 'system')"  # all of these are plain
+    if people and _is_grown(scope):  # all of these are plain
+        told = f"{alias}.resource_type <> 'Consent' or {_tells_of_the_seen(scope, alias, parameters)}"
+        return f"({patient} and {alias}.actor_kind <> 'system' and ({told}))"
     return f"({patient} and ({plain(scope, alias, parameters)} or {_tells_of_the_seen(scope, alias, parameters)}))"
 
 
@@ -74,12 +75,13 @@ def plain(scope: Scope, alias: str, parameters: Parameters) -> str:
     """Rows that tell of nothing the reader may not know of.
 
     An adult's log has every person who looked, whatever at: that somebody did is theirs to know, and what it was is
-    left out where it is withheld. What systems did to things withheld would only tell that there are such things, and
-    so would what people looked at, to those from whom staff withhold a child's things.
+    left out where it is withheld. Records of who may see what are told of only where the reader sees them: one that
+    they do not see would tell that something is withheld. What systems did to things withheld would only tell that
+    there are such things, and so would what people looked at, to those from whom staff withhold a child's things.
     """
     nothing_named = f"cardinality({alias}.resource_ids) = 0"
     if _is_grown(scope):
-        return f"({alias}.actor_kind <> 'system' or {nothing_named})"
+        return f"(({alias}.actor_kind <> 'system' and {alias}.resource_type <> 'Consent') or {nothing_named})"
     return f"({nothing_named} or {own(scope, alias, parameters)})"
 
 
