@@ -161,12 +161,7 @@ async def _record(connection: Any, patient: int) -> dict[int, Told]:
 
 
 async def _keep_origins(connection: Any, patient: int, record: Mapping[int, Told]) -> None:
-    named = {place for told in record.values() for place in told.places}
-    standing: dict[tuple[str, str], set[str]] = {p: {p[1]} for p in named if p[0] == "Organization"}
-    keys = {resource_key(*place): place for place in named if place[0] != "Organization"}
-    for row in await connection.fetch("select rid, unit from trust_place where rid = any($1::bigint[])", list(keys)):
-        standing.setdefault(keys[row["rid"]], set()).add(row["unit"])
-    pairs = [(rid, unit) for rid, units in origins(record, standing).items() for unit in units]
+    pairs = [(rid, unit) for rid, units in (await _origins(connection, record)).items() for unit in units]
     if pairs:
         rids, units = (list(column) for column in zip(*pairs, strict=True))
         await connection.execute(
@@ -174,3 +169,21 @@ async def _keep_origins(connection: Any, patient: int, record: Mapping[int, Told
             " from unnest($1::bigint[], $2::text[]) as u(rid, unit) on conflict do nothing",
             rids, units, patient,
         )  # fmt: skip
+
+
+async def _origins(connection: Any, record: Mapping[int, Told]) -> dict[int, set[str]]:
+    named = {place for told in record.values() for place in told.places}
+    standing: dict[tuple[str, str], set[str]] = {p: {p[1]} for p in named if p[0] == "Organization"}
+    keys = {resource_key(*place): place for place in named if place[0] != "Organization"}
+    for row in await connection.fetch("select rid, unit from trust_place where rid = any($1::bigint[])", list(keys)):
+        standing.setdefault(keys[row["rid"]], set()).add(row["unit"])
+    return origins(record, standing)
+
+
+async def units_own(connection: Any, patient: int, unit: str) -> frozenset[int]:
+    """rids of a patient's (rid) things that come from a unit (an Organization's id) or from one below it, by what they
+    say themselves and by what they belong to. For the house itself: shows nothing to anybody."""
+    rows = await connection.fetch("select unit from trust_unit where above = $1", unit)
+    below = {unit, *(row["unit"] for row in rows)}
+    found = await _origins(connection, await _record(connection, patient))
+    return frozenset(rid for rid, units in found.items() if units & below)
