@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from starlette.routing import BaseRoute
 
 from varde.services import Platform, Service
-from varde.services.family import assessment_pages, blocks_pages, emergency_pages, log_pages, pages
+from varde.services.family import (
+    assessment_pages,
+    blocks_pages,
+    emergency_pages,
+    log_pages,
+    pages,
+    withholding_pages,
+)
 from varde.services.family.part import Part
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ PARTS: Sequence[Part] = (
     blocks_pages.PART,
     emergency_pages.PART,
     log_pages.PART,
+    withholding_pages.PART,
 )
 
 

@@ -91,7 +91,7 @@ def staff_routes(platform: Platform) -> Sequence[BaseRoute]:
             choice = _choice(platform, request, form, about)
             if choice is not None:
                 try:
-                    by = await _practitioner(platform, request)
+                    by = await practitioner(platform, request)
                     await assessing.record(platform, request.state.scope, by, about, choice)
                     response = RedirectResponse("/arbeid/unge", 303)
                     flash.put(response, SAVED, secure=request.url.scheme == "https")
@@ -150,7 +150,7 @@ def _past(about: Conversation, made: ReferralAssessment) -> Past:
     )
 
 
-async def _practitioner(platform: Platform, request: Request) -> str:
+async def practitioner(platform: Platform, request: Request) -> str:
     """The reference of who is logged in."""
     session = request.state.session
     positions = await platform.access.positions(session.person)
