@@ -233,8 +233,9 @@ async def _write(
     decision = Withholding(
         id=consent_id(one.record.patient.id, item.reference), patient=one.record.patient.id, at=now, by=by,
         unit=scope.actor.unit, thing=item.reference, codes=mine.codes, marks=mine.marks, ends=mine.until,
-        event=mine.event, cause=mine.cause, reason=mine.reason.strip(),
-        follows=None if item.reference == root else root, withdrawn=not (mine.codes or mine.marks),
+        event=mine.event.value if mine.event else None, cause=mine.cause.value if mine.cause else None,
+        reason=mine.reason.strip(), follows=None if item.reference == root else root,
+        withdrawn=not (mine.codes or mine.marks),
     )  # fmt: skip
     await platform.store.write_many(
         scope, [relabelled(stored.resource, mine, asked)], connection=connection, checked=True

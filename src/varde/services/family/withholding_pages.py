@@ -176,7 +176,11 @@ def _groups(one: About) -> Sequence[tuple[str, Sequence[tuple[Cause, str]]]]:
     """The grounds, under what they fit."""
     ways = rules.ways(one.record.years)
     hiding = [way for way in ways if way not in {Way.OPEN, Way.UNTIL, Way.EVENT}]
-    groups = [(_("For å vise"), [Way.OPEN]), (_("For å vente"), [Way.UNTIL]), (_("For å skjule"), hiding)]
+    groups: Sequence[tuple[str, Sequence[Way]]] = [
+        (_("For å vise"), [Way.OPEN]),
+        (_("For å vente"), [Way.UNTIL]),
+        (_("For å skjule"), hiding),
+    ]
     found: list[tuple[str, Sequence[tuple[Cause, str]]]] = []
     said: set[Cause] = set()
     for title, several in groups:
