@@ -15,9 +15,10 @@ from varde.clock import today
 from varde.edges.registers import Contact, PersonStatus, PostalAddress, RegisteredPerson
 from varde.fhir.keys import resource_key
 from varde.services.letters import following, rules
-from varde.services.letters.keeping import own_scope
+from varde.services.letters.keeping import SERVICE, own_scope
 from varde.services.letters.model import Party
 from varde.services.letters.rules import Channel, Facts, Route
+from varde.trust import blocks
 from varde.trust.access import name_of, national_number, portal_uses
 from varde.trust.persons import age, system_of
 from varde.trust.policy import Parenthood, parental_access
@@ -129,11 +130,15 @@ async def known_people(platform: Platform, connection: Any, patients: Sequence[M
     families = await _families(platform, connection, [persons[n] for n in asked if n in persons])
     rids = [resource_key("Patient", patient["id"]) for patient in patients]
     uses = await portal_uses(connection, rids)
+    declined = await blocks.reserved(connection, rids, SERVICE, platform.clock.now())
     wrong = await _wrong_addresses(platform, connection, [patient["id"] for patient in patients])
     found = {}
     for patient, rid in zip(patients, rids, strict=True):
         number = numbers[patient["id"]]
-        one = _Sources(persons.get(number or ""), contacts.get(number or ""), uses.get(rid), wrong.get(patient["id"]))
+        one = _Sources(
+            persons.get(number or ""), contacts.get(number or ""), uses.get(rid), wrong.get(patient["id"]),
+            declined=rid in declined,
+        )  # fmt: skip
         found[patient["id"]] = _known(platform, patient, one, families)
     return found
 
@@ -145,6 +150,8 @@ class _Sources:
     use: Any
     wrong_address: str | None
     """Digest of the address that mail came back from."""
+    declined: bool = False
+    """Said no to letters here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +208,7 @@ def _facts(patient: Mapping[str, Any], one: _Sources, born: date, on: date) -> F
         is_user=one.use is not None,
         last_login=one.use["last_login"] if one.use is not None else None,
         reserved=contact is not None and contact.reserved,
+        declined=one.declined,
         notifiable=contact is not None and contact.notifiable,
         has_mailbox=contact is not None and contact.mailbox is not None,
         protection=person.protection.value if person else "ugradert",

@@ -77,6 +77,12 @@ REASONS: Texts = {
         "se": "Lea biehttalan digitála poastta",
         "en": "Has opted out of digital mail",
     },
+    "declined": {
+        "nb": "Har sagt nei til brev her, og vil ha dem på papir",
+        "nn": "Har sagt nei til brev her, og vil ha dei på papir",
+        "se": "Lea biehttalan reivviid dáppe, ja háliida daid báhpiris",
+        "en": "Has said no to letters here, and wants them on paper",
+    },
     "not-user": {
         "nb": "Bruker ikke digitale tjenester",
         "nn": "Bruker ikkje digitale tenester",
@@ -209,6 +215,12 @@ PATIENT_REASONS: Texts = {
         "nn": "Du har reservert deg mot digital post. Derfor kom brevet i posten. Du kan endre det på norge.no.",
         "se": "Don leat biehttalan digitála poastta. Danne reive bođii poasttas. Sáhtát rievdadit dan norge.no:s.",
         "en": "You have opted out of digital mail. That is why the letter came by post. You can change it at norge.no.",
+    },
+    "declined": {
+        "nb": "Du har sagt nei til brev her. Derfor kom brevet i posten. Du kan endre det under «Mine sperringer».",
+        "nn": "Du har sagt nei til brev her. Derfor kom brevet i posten. Du kan endre det under «Mine sperringar».",
+        "se": "Don leat biehttalan reivviid dáppe. Danne reive bođii poasttas. Sáhtát rievdadit dan «Mu giddemat» vuolde.",
+        "en": "You have said no to letters here. That is why it came by post. You can change it under “My blocks”.",
     },
     "not-user": _paper(
         "Du hadde ikke tatt i bruk digitale tjenester. Derfor kom brevet i posten.",

@@ -15,7 +15,7 @@ OWN = 16
 """Years: from then the letter goes to the person alone (LET-01; pbrl § 4-3)."""
 HIDDEN_ADDRESS = frozenset({"fortrolig", "strengtFortrolig"})
 """The population register's words for codes 7 and 6 (LET-08)."""
-_PAPER_ALWAYS = frozenset({"reserved", "parent-at-home", "referral-not-assessed"})
+_PAPER_ALWAYS = frozenset({"reserved", "declined", "parent-at-home", "referral-not-assessed"})
 """Reasons for paper that an opening on screen by somebody does not take away."""
 
 
@@ -26,7 +26,8 @@ class Facts:
     `is_user` is consent to the portal given; `last_login` when it was last used. `protection` is the population
     register's word. `address_wrong`: a letter came back (LET-11). `a_representative_is_digital`: one who may
     represent the child meets LET-01; `parent_at_home_is_digital`: one of those lives at the child's address
-    (LET-13). `referral_assessed`: seen as open to the patient (FAM-19), `parents_may_see` to the parents (FAM-21),
+    (LET-13). `declined`: the patient, or who acts for them, said no to letters here, whatever the contact register
+    says (trust/blocks.py: reserved). `referral_assessed`: seen as open to the patient (FAM-19), `parents_may_see` to the parents (FAM-21),
     and `withheld_from_parents` that they shall not be told (FAM-04); the three matter from 12 to 15 years.
     """
 
@@ -34,6 +35,7 @@ class Facts:
     is_user: bool = False
     last_login: datetime | None = None
     reserved: bool = False
+    declined: bool = False
     notifiable: bool = False
     has_mailbox: bool = False
     protection: str = "ugradert"
@@ -105,6 +107,8 @@ def _to_person(facts: Facts, now: datetime, configuration: Configuration) -> Rou
     why_not = _not_digital(facts, now, configuration)
     if why_not is None:
         return Route(Channel.DIGITAL, "digital", "emigrated" if facts.emigrated else None)
+    if facts.declined:
+        return _on_paper(facts, "declined")
     if configuration.mailbox_connected and facts.has_mailbox and not facts.reserved:
         return Route(Channel.DIGITAL_MAILBOX, "mailbox")
     if facts.address_wrong and facts.notifiable and not facts.reserved:
@@ -115,6 +119,8 @@ def _to_person(facts: Facts, now: datetime, configuration: Configuration) -> Rou
 def _to_parents(facts: Facts) -> Route:
     """Under 12 years: LET-03, LET-13. Nobody represents a child at a hidden address (FAM-14)."""
     hidden = facts.protection in HIDDEN_ADDRESS
+    if facts.declined:
+        return _on_paper(facts, "declined", to_representatives=True)
     if not facts.a_representative_is_digital or hidden:
         return _on_paper(facts, "child-on-paper", to_representatives=True)
     if not facts.reaches_a_parent_at_home:
@@ -132,6 +138,10 @@ def _to_youth(facts: Facts, now: datetime, configuration: Configuration) -> Rout
         if not to_parents:
             return Route(Channel.NONE, "withheld", "withheld")
         return _on_paper(facts, "referral-not-assessed", to_representatives=True)
+    if facts.declined:
+        if not to_parents:
+            return Route(Channel.NONE, "withheld", "withheld")
+        return _on_paper(facts, "declined", to_representatives=True)
     hidden = facts.protection in HIDDEN_ADDRESS
     by_youth = _not_digital(facts, now, configuration) is None
     by_parent = to_parents and facts.parents_may_see and facts.a_representative_is_digital and not hidden
@@ -149,6 +159,8 @@ def _to_youth(facts: Facts, now: datetime, configuration: Configuration) -> Rout
 
 def _not_digital(facts: Facts, now: datetime, configuration: Configuration) -> str | None:
     """Why LET-01 does not hold for the person's own use, None when it holds."""
+    if facts.declined:
+        return "declined"
     if facts.reserved:
         return "reserved"
     if not facts.is_user or facts.last_login is None:
