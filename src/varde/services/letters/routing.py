@@ -27,8 +27,9 @@ class Facts:
     register's word. `address_wrong`: a letter came back (LET-11). `a_representative_is_digital`: one who may
     represent the child meets LET-01; `parent_at_home_is_digital`: one of those lives at the child's address
     (LET-13). `declined`: the patient, or who acts for them, said no to letters here, whatever the contact register
-    says (trust/blocks.py: reserved). `referral_assessed`: seen as open to the patient (FAM-19), `parents_may_see` to the parents (FAM-21),
-    and `withheld_from_parents` that they shall not be told (FAM-04); the three matter from 12 to 15 years.
+    says (trust/blocks.py: reserved). `referral_assessed`: seen as open to the patient (FAM-19), `parents_may_see` to
+    the parents (FAM-21), and `withheld_from_parents` that they shall not be told (FAM-04); the three matter from 12 to
+    15 years.
     """
 
     age: int
