@@ -116,9 +116,10 @@ class Questions:
 
     def __init__(
         self, seed: int, focus: str, hidden: Sequence[Resource], seen: Sequence[Resource], *,
-        person: bool, writes: bool,
+        person: bool, writes: bool, chooses: bool = False,
     ) -> None:  # fmt: skip
-        """`person`: asks with a session too. `writes`: may write by the token alone."""
+        """`person`: asks with a session too. `writes`: may write by the token alone. `chooses`: may choose the ids of
+        what it writes, and is told of one it knows that it is taken; so it is not asked to write at those hidden."""
         self.random = Random(seed)
         self.focus = focus
         self.hidden = [f"{one['resourceType']}/{one['id']}" for one in hidden]
@@ -129,6 +130,7 @@ class Questions:
         self.resources = {f"{one['resourceType']}/{one['id']}": one for one in [*hidden, *seen]}
         self.person = person
         self.writes = writes
+        self.chooses = chooses
         self._made: list[tuple[int, Callable[[], Asked]]] = [
             (38, self.search), (8, self.filtered), (6, self.everywhere), (8, self.compartment), (10, self.read),
             (8, self.write), (4, self.conditional), (3, self.batch), (3, self.transaction), (4, self.operation),
@@ -393,6 +395,8 @@ class Questions:
         kind = place.partition("/")[0]
         method = self.random.choice(("PUT", "PUT", "DELETE", "PATCH", "PATCH", "POST", "META"))
         acting = not self.writes
+        if method in {"PUT", "DELETE"} and self.chooses:
+            place = f"{kind}/{_NEVER}"
         if method == "PUT":
             return Asked(
                 "PUT", f"/fhir/{place}", self._content(place), headers=self._match(), acting=acting, sort="put"
@@ -405,7 +409,8 @@ class Questions:
             name = self.random.choice(("$meta", "$meta-add", "$meta-delete"))
             return Asked("POST", f"/fhir/{place}/{name}", body, acting=acting, sort=name)
         if method == "POST":
-            return Asked("POST", f"/fhir/{kind}", self._content(place), acting=acting, sort="create with an id")
+            body = {**self._fresh(kind), "id": place.partition("/")[2]}
+            return Asked("POST", f"/fhir/{kind}", body, acting=acting, sort="create with an id")
         patch: Any = self.random.choice((
             [{"op": "replace", "path": "/status", "value": "final"}],
             [{"op": "test", "path": "/id", "value": "hid-lab"}],
@@ -433,7 +438,9 @@ class Questions:
             return Asked("POST", f"/fhir/{kind}", self._fresh(kind), headers={"if-none-exist": condition},
                          acting=acting, sort="conditional create")  # fmt: skip
         if method == "PUT":
-            body = self._fresh(kind) if self.random.random() < 0.6 else self._content(self._ids(kind))
+            place = self._ids(kind)
+            plain = self.random.random() < 0.6 or (self.chooses and place in self.hidden)
+            body = self._fresh(kind) if plain else self._content(place)
             return Asked("PUT", f"/fhir/{kind}?{condition}", body, headers=self._match(), acting=acting,
                          sort="conditional update")  # fmt: skip
         if method == "DELETE":
@@ -459,10 +466,11 @@ class Questions:
             self._hidden_or_never(),
             f"Patient?identifier={self._pick(self.secret.identifiers.get('Patient'), 'urn:p|1')}",
         )
+        free = f"{kind}/{_NEVER}" if self.chooses else place
         fresh = self._fresh("Observation" if "Observation" in self.pool.by_type else kind)
         entry: dict[str, Any] = self.random.choice((
-            {"request": {"method": "DELETE", "url": place}},
-            {"request": {"method": "PUT", "url": place, "ifMatch": 'W/"1"'}, "resource": self._content(place)},
+            {"request": {"method": "DELETE", "url": free}},
+            {"request": {"method": "PUT", "url": free, "ifMatch": 'W/"1"'}, "resource": self._content(free)},
             {"request": {"method": "PUT", "url": f"{kind}?{self._secret_condition(kind)}"},
              "resource": self._fresh(kind)},
             {"request": {"method": "POST", "url": kind, "ifNoneExist": self._secret_condition(kind)},
@@ -528,6 +536,8 @@ class Questions:
             "/", "/brev", "/brev/arkiv", f"/brev/{letter}", f"/brev/{letter}/pdf", "/timer", f"/timer/{appointment}",
             "/familie/velg", "/apper", "/arbeid", "/arbeid/arbeidsliste", f"/arbeid/brev/{letter}", "/arbeid/brev/ny",
             f"/arbeid/brev/{letter}/pdf", "/arbeid?tilstand=notified", "/arbeid/enhet", "/arbeid/apper", "/drift",
-            "/drift/apper", "/status", f"/arbeid/utsending/{letter}",
+            "/drift/apper", "/status", f"/arbeid/utsending/{letter}", "/innsyn", "/innsyn", "/innsyn/utskrift",
+            "/innsyn/last-ned", "/arbeid/innsyn", "/arbeid/innsyn", "/arbeid/innsyn/sporsmal", "/arbeid/pasienten-ser",
+            "/arbeid/nodtilgang", "/arbeid/unge", "/familie/sperringer", "/familie",
         ))  # fmt: skip
         return Asked("GET", target, sort="page")
