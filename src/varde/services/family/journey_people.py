@@ -125,11 +125,10 @@ class Portal:
     async def withdraw_powers(self) -> int:
         """Withdraw every power of attorney that one has given; how many there were."""
         page = await self._visitor.get("/familie")
-        ended = 0
-        while page.has("//form[starts-with(@action, '/familie/fullmakt/')]"):
-            page = await self._visitor.submit(page, "/slutt")
-            ended += 1
-        return ended
+        forms = page.all("//form[starts-with(@action, '/familie/fullmakt/')]/@action")
+        for form in forms:
+            page = await self._visitor.submit(page, str(form))
+        return len(forms)
 
     async def block_unit(self) -> None:
         """Block the probe's unit."""
@@ -144,11 +143,11 @@ class Portal:
     async def lift_blocks(self) -> int:
         """Lift every block; how many there were."""
         page = await self._visitor.get(BLOCKS)
-        lifted = 0
-        while standing := _standing(page):
-            page = await self._visitor.submit(await self._visitor.get(standing[0]), "/opphev")
-            lifted += 1
-        return lifted
+        standing = _standing(page)
+        for one in standing:
+            page = await self._visitor.submit(await self._visitor.get(one), "/opphev")
+        self._steps.expect(not _standing(page), "ingen sperring igjen", len(_standing(page)))
+        return len(standing)
 
     async def log_lines(self, who: str) -> list[tuple[str, str]]:
         """(address, words) of the lines of the access log of one kind: stoppet, nod."""
@@ -219,9 +218,8 @@ class Ward:
 async def review_emergencies(visitor: Visitor, leader: str) -> int:
     """Go through every emergency access of the unit, as its leader; how many there were."""
     page = await visitor.log_in(REVIEWS, leader)
-    done = 0
-    while waiting := page.all(f"//main//li//a[starts-with(@href, '{REVIEWS}/')]/@href"):
-        one = await visitor.get(str(waiting[0]))
-        page = await visitor.send(one, "utfall", {"utfall": "needed", "begrunnelse": "Prøve"})
-        done += 1
-    return done
+    waiting = page.all(f"//main//li//a[starts-with(@href, '{REVIEWS}/')]/@href")
+    for one in waiting:
+        page = await visitor.get(str(one))
+        await visitor.send(page, "utfall", {"utfall": "needed", "begrunnelse": "Prøve"})
+    return len(waiting)
