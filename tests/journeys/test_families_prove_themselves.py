@@ -38,6 +38,6 @@ async def test_green_for_everybody_to_see_and_nobodys_work(demo: DemoServer) -> 
 
 def test_imp_02_the_persons_are_marked_for_all_who_read_them(demo: DemoServer) -> None:
     headers = demo.headers("--system", "test", "--scopes", "system/Patient.rs")
-    marked = "http://terminology.hl7.org/CodeSystem/v3-ActReason|HTEST"
-    answer = httpx.get(f"{demo.fhir}/Patient", params={"_security": marked}, headers=headers).raise_for_status()
+    marked = "https://varde.no/fhir/CodeSystem/probe|journey"
+    answer = httpx.get(f"{demo.fhir}/Patient", params={"_tag": marked}, headers=headers).raise_for_status()
     assert {entry["resource"]["id"] for entry in answer.json()["entry"]} == {human.id for human in probe.PATIENTS}

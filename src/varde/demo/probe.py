@@ -19,7 +19,7 @@ from varde.trust.access import ROLE_SYSTEM, note_portal_use
 from varde.trust.identity import helseid
 from varde.trust.identity.idporten import PID
 from varde.trust.persons import RESH, control_digits, make_number
-from varde.trust.probes import TEST
+from varde.trust.probes import PROBE as MARK
 from varde.work.journey import Probe
 
 UNIT = "varde-provestasjon"
@@ -118,7 +118,7 @@ def _workers() -> list[Resource]:
 
 def _marked(made: Resource) -> Resource:
     """With the mark of one who is there to test (trust/probes.py)."""
-    return {**made, "meta": {**made["meta"], "security": [*made["meta"].get("security", ()), TEST]}}
+    return {**made, "meta": {**made["meta"], "tag": [MARK]}}
 
 
 async def place(store: Store, gate: Gate) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 from varde.trust.access import national_number
 from varde.trust.persons import is_synthetic
 
-TEST = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST"}
-"""FHIR's own mark in `meta.security` of what is there to test a system that is in use."""
+PROBE = {"system": "https://varde.no/fhir/CodeSystem/probe", "code": "journey"}
+"""Mark in `meta.tag`. FHIR's own for what is there to test (HTEST) would not tell: all of a demo has it."""
 
 
 def is_probe(patient: dict[str, Any]) -> bool:
     """Whether a Patient is one of those that journeys use."""
-    marks = patient.get("meta", {}).get("security", ())
-    if not any(one.get("system") == TEST["system"] and one.get("code") == TEST["code"] for one in marks):
+    marks = patient.get("meta", {}).get("tag", ())
+    if not any(one.get("system") == PROBE["system"] and one.get("code") == PROBE["code"] for one in marks):
         return False
     try:
         return is_synthetic(national_number(patient))
