@@ -1,9 +1,9 @@
 """Tokens at the FHIR API, and what they grant. Apps' tokens (smart/), HelseID's (helseid/) and the demo's own map to
 the same Scope and Grant, so that there is one authoriser.
 
-A token is judged once a minute and its signature with it, but at every request where others can shut the door meanwhile:
-of who acts for another, and of the young. Every request is held to revocation, to the token's end, and to its own proof
-of possession. The demo's tokens are signed with a key in the demo's folder and accepted in demo mode
+A token is judged once a minute and its signature with it, but at every request where others can shut the door
+meanwhile: of who acts for another, and of the young. Every request is held to revocation, to the token's end, and to
+its own proof of possession. The demo's tokens are signed with a key in the demo's folder and accepted in demo mode
 only.
 """
 
