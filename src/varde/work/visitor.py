@@ -6,6 +6,7 @@ It sees pages as a person does: it can only follow what is linked and send forms
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http.cookiejar import Cookie
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -75,6 +76,11 @@ class Visitor:
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
+
+    @property
+    def cookies(self) -> list[Cookie]:
+        """What the browser keeps."""
+        return list(self._client.cookies.jar)
 
     async def get(self, path: str, status: int = 200) -> PageSeen:
         """Open a page. Raises Refused for another status."""
