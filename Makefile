@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMPS := .venv/stamps
 
-.PHONY: run setup check test bench lock
+.PHONY: run setup check test proof bench lock
 
 # Everything on this machine, at http://127.0.0.1:8000 (VARDE_PORT), with its data in data/ (VARDE_DATA).
 run: setup
@@ -52,6 +52,10 @@ test: setup
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q $$missing; }
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# Who may see what, asked at length (docs/proofs.md): 10,000 questions of twin worlds instead of the run of every day.
+proof: setup
+	VARDE_PROOF_QUESTIONS=$${VARDE_PROOF_QUESTIONS:-10000} $(BIN)/pytest -n 2 --dist loadfile tests/access tests/trust/law
+
 # Each also starts alone, with --help. They say what they measured; the load, Varde and PostgreSQL share the machine.
 bench: setup
 	command -v wrk >/dev/null && command -v pgbench >/dev/null || { \
@@ -61,6 +65,7 @@ bench: setup
 	$(BIN)/python -m bench.letters_batch --letters 10000
 	$(BIN)/python -m bench.audit_log
 	$(BIN)/python -m bench.smart
+	$(BIN)/python -m bench.gate --requests 2000
 	$(BIN)/python -m bench.bulk
 	$(BIN)/python -m bench.fhir
 

@@ -54,9 +54,10 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(application: Any) -> AsyncIterator[str]:
-    """Serve an ASGI application on the loopback address; gives its base address."""
-    port = free_port()
+async def serving(application: Any, port: int | None = None) -> AsyncIterator[str]:
+    """Serve an ASGI application on the loopback address, at a port that is free unless named; gives its base
+    address."""
+    port = port or free_port()
     server = Server(application, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
     task = asyncio.create_task(server.serve())
     for _ in range(200):

@@ -227,7 +227,8 @@ class _Unmeasured(Requests):
         """Nothing."""
 
 
-def _composed(house: House) -> Varde:
+def composed(house: House) -> Varde:
+    """Varde over a house, as a web process has it."""
     measured, asgi.Requests = asgi.Requests, _Unmeasured  # type: ignore[misc]
     try:
         return Varde(house)
@@ -246,7 +247,7 @@ async def in_process(url: str, folder: Path, clock: TestClock | None = None) -> 
     """Varde in demo mode on the database at `url`, with its keys in `folder`."""
     standing = clock or TestClock()
     house = _house(url, folder, standing)
-    varde = _composed(house)
+    varde = composed(house)
     try:
         yield InProcess(house, varde, standing, DemoTokens(folder, standing), folder)
     finally:

@@ -18,7 +18,10 @@ from varde.clock import SetClock
 from varde.work.journey import Journey, JourneyFailed, Probe, Step, Steps, walk
 from varde.work.visitor import Refused, Visitor
 
-PROBE = Probe("unit", "room", "8199999", "02810199900", "03810199909")
+PROBE = Probe(
+    unit="unit", location="room", staff="8199999", clinician="8199998", leader="8199997", patient="02810199900",
+    paper_patient="03810199909", adult="04810199900", parent="05810199900", child="06810199900", surname="Prøve",
+)  # fmt: skip
 
 
 def site(posted: list[dict[str, list[str]]]) -> Starlette:

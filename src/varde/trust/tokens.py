@@ -1,8 +1,9 @@
 """Tokens at the FHIR API, and what they grant. Apps' tokens (smart/), HelseID's (helseid/) and the demo's own map to
 the same Scope and Grant, so that there is one authoriser.
 
-A token is judged once a minute and its signature with it; every request is held to revocation, to the token's end, and
-to its own proof of possession. The demo's tokens are signed with a key in the demo's folder and accepted in demo mode
+A token is judged once a minute and its signature with it, but at every request where others can shut the door
+meanwhile: of who acts for another, and of the young. Every request is held to revocation, to the token's end, and to
+its own proof of possession. The demo's tokens are signed with a key in the demo's folder and accepted in demo mode
 only.
 """
 
@@ -173,7 +174,8 @@ class Authenticator:
         # What a person may see is decided anew after a minute, and at midnight, when ages change.
         midnight = datetime.combine(today(self._access.clock) + timedelta(days=1), time(), OSLO).timestamp()
         token_hash = urlsafe_b64encode(digest).decode().rstrip("=")
-        return _Judged(min(expires, now + _REUSED, midnight), scope, token_hash, thumbprint, opened)
+        reused = _REUSED if _lasts(scope) else 0
+        return _Judged(min(expires, now + reused, midnight), scope, token_hash, thumbprint, opened)
 
     async def _read(self, token: str) -> tuple[Scope, float, str | None, Opened | None]:
         """(scope, when the token expires, the key it is bound to, what an app's token is revoked by)."""
@@ -224,6 +226,12 @@ class Authenticator:
         assert isinstance(refused, Unauthorized)
         refused.challenge = challenge
         return refused
+
+
+def _lasts(scope: Scope) -> bool:
+    """Whether what was decided may be used again. What stands on a power, a consent or a register's word about others
+    is withdrawn at once (FAM-07, FAM-12, FAM-15)."""
+    return scope.mandate is None or (scope.mandate.whole and scope.acting_for is None)
 
 
 def demo_tokens(chosen: Settings, clock: Clock) -> DemoTokens | None:

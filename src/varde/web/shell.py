@@ -32,6 +32,8 @@ CONTENT_SECURITY_POLICY = (
 )
 """No inline script or style, no other host. `data:` is for Designsystemet's icons."""
 
+_WORDS = "shell words"
+"""Under a name that no page can give to a value of its own: filters write dates by it."""
 PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "same-origin",
@@ -170,6 +172,7 @@ class Shell:
         language = language_of(request)
         viewer = viewer_of(request)
         staff_side = request.url.path.startswith(("/arbeid", "/drift"))
+        words = Words(language, self.clock.now())
         context = {
             "request": request,
             "path": request.url.path,
@@ -178,10 +181,10 @@ class Shell:
             "menu": self._menu(viewer, staff_side),
             "csrf_token": csrf_token_of(request),
             "flashes": flash.read(request),
-            "words": Words(language, self.clock.now()),
+            "words": words,
             "now": self.clock.now(),
         }
-        return self._environments[language].get_template(template).render(context | dict(values))
+        return self._environments[language].get_template(template).render(context | dict(values) | {_WORDS: words})
 
     def _menu(self, viewer: Viewer | None, staff_side: bool) -> Sequence[MenuItem]:
         if viewer is None:
@@ -212,45 +215,45 @@ def _package_folder(package: str) -> Path:
 
 @pass_context
 def _moment(context: Context, value: datetime) -> str:
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return words.moment(value)
 
 
 @pass_context
 def _day(context: Context, value: date | datetime) -> str:
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return words.day(value)
 
 
 @pass_context
 def _date(context: Context, value: date | datetime) -> str:
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return words.date(value)
 
 
 @pass_context
 def _time(context: Context, value: datetime) -> str:
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return words.time(value)
 
 
 @pass_context
 def _short(context: Context, value: datetime) -> str:
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return words.short(value)
 
 
 @pass_context
 def _seconds(context: Context, value: timedelta) -> str:
     """`0,12 s`."""
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return f"{words.number(value.total_seconds(), 2)} s"
 
 
 @pass_context
 def _share(context: Context, value: float) -> str:
     """A share of one in per cent: `99,9`."""
-    words: Words = context["words"]
+    words: Words = context[_WORDS]
     return words.number(value * 100, 1)
 
 

@@ -51,10 +51,27 @@ class Probe:
     location: str
     """Id of a Location there."""
     staff: str
+    """A secretary."""
+    clinician: str
+    leader: str
+    """Leads the unit."""
     patient: str
     """Uses the portal."""
     paper_patient: str
     """Does not."""
+    adult: str
+    """Uses the portal, blocks and gives powers of attorney."""
+    parent: str
+    """Has parental responsibility for `child`, at the same address."""
+    child: str
+    """Under 12."""
+    surname: str
+    """Of all these patients."""
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """The numbers of all."""
+        return (self.patient, self.paper_patient, self.adult, self.parent, self.child)
 
 
 @dataclass(slots=True)

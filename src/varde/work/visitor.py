@@ -6,6 +6,7 @@ It sees pages as a person does: it can only follow what is linked and send forms
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from http.cookiejar import Cookie
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
@@ -76,6 +77,11 @@ class Visitor:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
+    @property
+    def cookies(self) -> list[Cookie]:
+        """What the browser keeps."""
+        return list(self._client.cookies.jar)
+
     async def get(self, path: str, status: int = 200) -> PageSeen:
         """Open a page. Raises Refused for another status."""
         return _checked(await self._client.get(path), status)
@@ -91,7 +97,22 @@ class Visitor:
 
         Raises Refused when the page has no such form or the answer is no page.
         """
-        form = page.form(having)
+        return await self._send(page, page.form(having), values, button)
+
+    async def submit(self, page: PageSeen, action: str) -> PageSeen:
+        """Send the form whose address ends with `action`, as it stands. Raises Refused as `send` does."""
+        for form in page.tree.forms:
+            if str(form.get("action")).endswith(action):
+                return await self._send(page, form, {}, None)
+        raise Refused("skjemaet på siden", f"ikke noe (svar {page.status})")
+
+    async def _send(
+        self,
+        page: PageSeen,
+        form: Any,
+        values: Mapping[str, str | Sequence[str]],
+        button: tuple[str, str] | None,
+    ) -> PageSeen:
         fields: dict[str, list[str]] = {}
         for name, value in form.form_values():
             fields.setdefault(name, []).append(value)

@@ -33,7 +33,10 @@ from varde.web.shell import Shell, TemplateFolder
 from varde.work.journey import Journey, Probe, Steps
 from varde.work.reconcile import Finding
 
-PROBE = Probe("unit", "room", "8199999", "02810199900", "03810199909")
+PROBE = Probe(
+    unit="unit", location="room", staff="8199999", clinician="8199998", leader="8199997", patient="02810199900",
+    paper_patient="03810199909", adult="04810199900", parent="05810199900", child="06810199900", surname="Prøve",
+)  # fmt: skip
 
 
 async def greet(steps: Steps) -> None:

@@ -15,6 +15,7 @@ from varde.services.family import (
     assessment_pages,
     blocks_pages,
     emergency_pages,
+    journeys,
     log_pages,
     pages,
     withholding_pages,
@@ -33,6 +34,7 @@ PARTS: Sequence[Part] = (
     emergency_pages.PART,
     log_pages.PART,
     withholding_pages.PART,
+    journeys.PART,
 )
 
 

@@ -129,16 +129,19 @@ async def one(platform: Platform, scope: Scope, block_id: str) -> Shown:
 
 
 async def make(platform: Platform, scope: Scope, decision: Block | Reservation) -> str:
-    """Make a block or reservation in the patient's name; its id. What stands already is not made twice. Raises
-    Forbidden where the law does not let (see blocking_rules)."""
+    """Make a block or reservation in the patient's name; its id. What stands already is not made twice, and what was
+    lifted before is taken up again: each choice is one Consent, whose versions are its history. Raises Forbidden where
+    the law does not let (see blocking_rules)."""
     if not allowed(scope).change or scope.patient is None:
         raise Forbidden.of("blocks are the patient's own")
     now = platform.clock.now()
-    for other in await _decisions(platform, scope, (decision.kind,)):
-        if other.holds(now) and _same(other, decision):
-            return str(other.id)
+    alike = [one for one in await _decisions(platform, scope, (decision.kind,)) if _same(one, decision)]
+    standing = next((one for one in alike if one.holds(now)), None)
+    if standing is not None:
+        return str(standing.id)
     writer = scope.acting(SERVICE, ["Consent"])
-    made = replace(decision, id=new_id(bucket_of(scope.patient)), patient=scope.patient, at=now, by=_by(scope))
+    identifier = next((str(one.id) for one in alike), new_id(bucket_of(scope.patient)))
+    made = replace(decision, id=identifier, patient=scope.patient, at=now, by=_by(scope))
     written = await platform.store.update(writer, "Consent", str(made.id), consents.to_fhir(made))
     return written.stored.id
 

@@ -23,6 +23,7 @@ from varde.trust.consents import Emergency
 from varde.trust.law.marks import FROM_STAFF, RESTRICTION
 from varde.trust.log.findings import unjustified
 from varde.trust.persons import HPR
+from varde.trust.probes import is_probe
 from varde.work.jobs import Handler, Job, cancel, enqueue
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Review:
     seen: int = 0
     """How many times something of the record was shown."""
     reviewed: bool = False
+    probe: bool = False
+    """Of a patient who is there to test the system: no finding comes of it, and no officer is asked (IMP-03)."""
 
 
 async def begin(platform: Platform, connection: Any, made: Emergency, unit_name: str) -> None:
@@ -93,11 +96,13 @@ async def waiting(platform: Platform, scope: Scope) -> list[Review]:
         query.append(("owner", f"Organization/{scope.actor.unit}"))
     page = await platform.store.search(_own(platform), "Task", query)
     every = [_review(match.resource) for match in page.matches]
-    found = [one for one in every if one.hpr != scope.actor.key]
+    found = [await _told(platform, one) for one in every if one.hpr != scope.actor.key]
+    if scope.audits:
+        found = [one for one in found if not one.probe]
     if found:
         patients = sorted({resource_key("Patient", one.patient) for one in found})
         await scope.record(Disclosure(Interaction.SEARCH, "Task", [one.id for one in found], patients), None)
-    return [await _told(platform, one) for one in found]
+    return found
 
 
 async def one(platform: Platform, scope: Scope, task: str) -> Review:
@@ -152,6 +157,8 @@ def handler(platform: Platform) -> Handler:
 
 
 async def _finding(connection: Any, review: Review, now: datetime) -> None:
+    if review.probe:
+        return
     await unjustified(
         connection, resource_key("Patient", review.patient), (review.hpr, review.who),
         (review.unit, review.unit_name), review.opened.astimezone(OSLO).date(), review.opened, max(review.seen, 1), now,
@@ -169,7 +176,7 @@ async def _told(platform: Platform, review: Review) -> Review:
     patient = (await platform.store.read(house, "Patient", review.patient)).resource
     workers = await platform.store.search(house, "Practitioner", [("identifier", f"{HPR}|{review.hpr}")])
     who = next((name_of(match.resource) for match in workers.matches), "")
-    return replace(review, who=who, about=name_of(patient), seen=int(seen))
+    return replace(review, who=who, about=name_of(patient), seen=int(seen), probe=is_probe(patient))
 
 
 def _review(task: Mapping[str, Any]) -> Review:

@@ -17,6 +17,7 @@ from varde.trust.audit import Unlogged
 from varde.trust.log.snooping import street_of
 from varde.trust.log.watching import Tie
 from varde.trust.persons import FNR, HPR, system_of
+from varde.trust.probes import is_probe
 
 if TYPE_CHECKING:
     from varde.services import Platform
@@ -35,6 +36,7 @@ class _Patient:
 
     number: str | None
     known: bool
+    probe: bool
 
 
 class RegisteredTies:
@@ -68,7 +70,7 @@ class RegisteredTies:
             works_here = unit is not None and unit in places.get(staffed.get(patient.number or "", ""), ())
             tie = _tie(persons.get(workers.get(hpr, "")), persons.get(patient.number or ""))
             colleague = works_here and staffed.get(patient.number or "") != hpr
-            made[pair] = replace(tie, colleague=colleague, known=patient.known)
+            made[pair] = replace(tie, colleague=colleague, known=patient.known, probe=patient.probe)
         return made
 
     async def _patients(self, connection: Any, scope: Scope, rids: Sequence[int]) -> dict[int, _Patient]:
@@ -81,7 +83,7 @@ class RegisteredTies:
             except LookupError:
                 number = None
             codes = {one.get("code") for one in resource.get("meta", {}).get("security", ())}
-            found[named[resource["id"]]] = _Patient(number, bool(codes & KNOWN))
+            found[named[resource["id"]]] = _Patient(number, bool(codes & KNOWN), is_probe(resource))
         return found
 
     async def _workers(self, connection: Any, scope: Scope, numbers: Sequence[str]) -> dict[str, str]:

@@ -5,7 +5,8 @@ Evidence is read with a scope of the house's own, so that the public page needs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -48,19 +49,32 @@ def _scope(platform: Platform) -> Scope:
 async def run(platform: Platform, journey: Journey, visit: Visit) -> tuple[str, Run]:
     """Run a journey against the live system and keep its TestReport; (the report's id, the run).
 
-    A run in whose midst somebody moved the demo's clock proves nothing, and is made again. Raises NotSynthetic when a
-    person of the probe could be real.
+    Journeys of one service wait for each other, whoever runs them: they have the same persons. A run in whose midst
+    somebody moved the demo's clock proves nothing, and is made again. Raises NotSynthetic when a person of the probe
+    could be real.
     """
-    for number in (visit.probe.patient, visit.probe.paper_patient):
+    for number in visit.probe.patients:
         if not is_synthetic(number):
             raise NotSynthetic("journeys use synthetic persons only")
-    for _ in range(TRIES):
-        began, started = platform.clock.now(), monotonic()
-        ended = await walk(journey, Steps(visit.base, visit.probe, platform.clock, visit.token), version("varde"))
-        if platform.clock.now() - began < timedelta(seconds=monotonic() - started) + LEAP:
-            break
+    async with _alone(platform, journey.service):
+        for _ in range(TRIES):
+            began, started = platform.clock.now(), monotonic()
+            ended = await walk(journey, Steps(visit.base, visit.probe, platform.clock, visit.token), version("varde"))
+            if platform.clock.now() - began < timedelta(seconds=monotonic() - started) + LEAP:
+                break
     written = await platform.store.create(_scope(platform), to_fhir(ended))
     return written.stored.id, ended
+
+
+@asynccontextmanager
+async def _alone(platform: Platform, service: str) -> AsyncIterator[None]:
+    """While no other process walks a journey of the service."""
+    held = await platform.database.dedicated()
+    try:
+        await held.execute("select pg_advisory_lock(hashtext($1))", f"journeys of {service}")
+        yield
+    finally:
+        held.terminate()
 
 
 async def last_runs(platform: Platform, journey: str, most: int = 1) -> Sequence[tuple[str, Run]]:

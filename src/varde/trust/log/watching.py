@@ -36,6 +36,8 @@ class Tie:
     neighbour: bool = False
     colleague: bool = False
     known: bool = False
+    probe: bool = False
+    """The patient is there to test the system (trust/probes.py)."""
 
 
 class Ties(Protocol):
@@ -109,6 +111,9 @@ class Watch:
         days = await self._days(connection, day, actors, patients)
         pairs = sorted({(one.actor, one.unit, one.patient) for one in days if one.actor in set(actors)}, key=str)
         ties = await self._ties.of(connection, pairs)
+        # Whoever proves the system sees the same patients all day, and is refused where a block is tried (IMP-03).
+        probes = {patient for (_, _, patient), tie in ties.items() if tie.probe}
+        days = [one for one in days if one.patient not in probes]
         kept: list[tuple[Kind, _Day, str | None, int | None]] = []
         for one in days:
             tie = ties.get((one.actor, one.unit, one.patient), Tie())
