@@ -7,13 +7,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from varde.services.family import notices
+from varde.services.record_system import RecordSystem
 from varde.trust.consents import KINDS, Kind
-from varde.trust.persons import system_of
 from varde.work.journey import Steps
 from varde.work.visitor import PageSeen, Visitor
 
-_SCOPES = "system/Patient.rs system/Appointment.cruds system/Communication.rds system/Consent.rds"
-_UNTIL = timedelta(days=21)
 BLOCKS = "/familie/sperringer"
 STAFF_SEES = "/arbeid/pasienten-ser"
 LOG = "/innsyn"
@@ -23,44 +21,10 @@ LOGIN = timedelta(seconds=10)
 """A login takes its time at the provider."""
 
 
-class Record:
-    """The record system, over the API."""
+class Record(RecordSystem):
+    """The record system, and what it takes away after a run."""
 
-    def __init__(self, steps: Steps, visitor: Visitor) -> None:
-        self._steps = steps
-        self._visitor = visitor
-
-    def _token(self) -> str:
-        return self._steps.token(_SCOPES)
-
-    async def patient(self, number: str) -> str:
-        """Id of the patient with a national identity number."""
-        form = {"identifier": f"{system_of(number)}|{number}"}
-        found = await self._visitor.look_up("/fhir/Patient", self._token(), form)
-        self._steps.expect(len(found.get("entry", ())) == 1, "én prøvepasient", len(found.get("entry", ())))
-        return str(found["entry"][0]["resource"]["id"])
-
-    async def appoint(self, patient: str) -> str:
-        """An appointment at the probe's unit; its id."""
-        start = self._steps.clock.now().replace(minute=0, second=0, microsecond=0) + _UNTIL
-        made = await self._visitor.json(
-            "POST", "/fhir/Appointment", self._token(),
-            {
-                "resourceType": "Appointment",
-                "status": "booked",
-                "description": "Prøvetime",
-                "start": start.isoformat(),
-                "end": (start + timedelta(minutes=30)).isoformat(),
-                "created": self._steps.clock.now().isoformat(),
-                "supportingInformation": [{"reference": f"Organization/{self._steps.probe.unit}"}],
-                "participant": [
-                    {"actor": {"reference": f"Patient/{patient}"}, "status": "accepted"},
-                    {"actor": {"reference": f"Location/{self._steps.probe.location}"}, "status": "accepted"},
-                ],
-            },
-            status=201,
-        )  # fmt: skip
-        return str(made["id"])
+    scopes = "system/Patient.rs system/Appointment.cruds system/Communication.rds system/Consent.rds"
 
     async def forget(self, *patients: str) -> None:
         """Take away what journeys made for these patients: appointments, what was decided of them and of who acts for

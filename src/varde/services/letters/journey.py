@@ -14,56 +14,21 @@ from typing import Any
 
 from varde.services.letters.model import STATE
 from varde.services.letters.rules import State
-from varde.trust.persons import system_of
+from varde.services.record_system import RecordSystem
 from varde.work.journey import Journey, Steps
 from varde.work.visitor import PageSeen, Visitor
 
-_SCOPES = "system/Patient.rs system/Appointment.cruds system/Communication.rds system/Organization.rs"
 _TEMPLATE = "summons"
 _SOON = timedelta(seconds=30)
 _LONGEST = timedelta(minutes=30)
 """No run lasts so long."""
-_UNTIL = timedelta(days=21)
-"""From now to the appointment: far enough that no rule shortens the way (LET-05)."""
 _VALUES = {"felt-preparation": "Ta med listen over medisinene dine."}
 
 
-class _Record:
-    """The record system, over the API."""
+class _Record(RecordSystem):
+    """The record system, and the letters that it sees."""
 
-    def __init__(self, steps: Steps, visitor: Visitor) -> None:
-        self._steps = steps
-        self._visitor = visitor
-
-    def _token(self) -> str:
-        return self._steps.token(_SCOPES)
-
-    async def appoint(self, number: str) -> str:
-        """An appointment at the probe's unit for the patient with this number; its id."""
-        found = await self._visitor.look_up(
-            "/fhir/Patient", self._token(), {"identifier": f"{system_of(number)}|{number}"}
-        )
-        self._steps.expect(len(found.get("entry", ())) == 1, "én prøvepasient", len(found.get("entry", ())))
-        start = self._steps.clock.now().replace(minute=0, second=0, microsecond=0) + _UNTIL
-        patient = found["entry"][0]["resource"]["id"]
-        made = await self._visitor.json(
-            "POST", "/fhir/Appointment", self._token(),
-            {
-                "resourceType": "Appointment",
-                "status": "booked",
-                "description": "Prøvetime",
-                "start": start.isoformat(),
-                "end": (start + timedelta(minutes=30)).isoformat(),
-                "created": self._steps.clock.now().isoformat(),
-                "supportingInformation": [{"reference": f"Organization/{self._steps.probe.unit}"}],
-                "participant": [
-                    {"actor": {"reference": f"Patient/{patient}"}, "status": "accepted"},
-                    {"actor": {"reference": f"Location/{self._steps.probe.location}"}, "status": "accepted"},
-                ],
-            },
-            status=201,
-        )  # fmt: skip
-        return str(made["id"])
+    scopes = "system/Patient.rs system/Appointment.cruds system/Communication.rds system/Organization.rs"
 
     async def letters(self, appointment: str, state: State | None = None) -> list[dict[str, Any]]:
         """The letters about an appointment; those in one state."""
@@ -106,14 +71,14 @@ async def _until(look: Callable[[], Awaitable[Any]], within: timedelta = _SOON) 
     return found
 
 
-async def _begin(steps: Steps, record: _Record, patient: str) -> str:
+async def _begin(steps: Steps, record: _Record, number: str) -> str:
     """The appointment that the letter is about; its id. What a run that was broken off left is taken away first, lest
     its letter be printed in four days."""
     for left in await record.left_behind():
         async with steps.step("Det en avbrutt prøve lot ligge, tas bort"):
             await record.forget(left)
     async with steps.step("Journalsystemet oppretter en time"):
-        appointment = await record.appoint(patient)
+        appointment = await record.appoint(await record.patient(number))
         steps.finally_do("Det prøven laget, tas bort", lambda: _forget(steps, appointment))
     return appointment
 
