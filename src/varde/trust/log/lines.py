@@ -206,13 +206,21 @@ async def lines(connection: Any, scope: Scope, wanted: Wanted, before: str | Non
     return Lines(made, following)
 
 
+def _told(columns: Columns) -> Mapping[str, str]:
+    """What is the same throughout a line (_SAME), each as the reader may have it, as SQL of rows named `a`."""
+    told = {"actor": columns.actor, "name": columns.name, "role": columns.role, "through": _THROUGH,
+            "patient": columns.patient}  # fmt: skip
+    return {name: told.get(name, f"a.{name}") for name in _SAME}
+
+
+def _selected(told: Mapping[str, str]) -> str:
+    return ", ".join(f"{sql} as {name}" for name, sql in told.items())
+
+
 def _grouped(scope: Scope, asked: str) -> str:
     columns = Columns.of(scope, "a")
     told = (
-        f"a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, {_THROUGH} as through,"
-        f" {columns.patient} as patient,"
-        f" a.interaction, a.resource_type, a.id, a.at, {columns.things} as resource_ids,"
-        f" {columns.actor} as actor, {columns.name} as name, {columns.role} as role,"
+        f"{_selected(_told(columns))}, a.interaction, a.resource_type, a.id, a.at, {columns.things} as resource_ids,"
         " (a.at at time zone 'Europe/Oslo')::date as day"
     )
     same = ", ".join(("day", *_SAME))
@@ -253,10 +261,8 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
     """The line in which a row of the log stands; None for one that may not be read."""
     parameters = Parameters()
     open_rows = condition(scope, "a", parameters)
-    columns = Columns.of(scope, "a")
     found = await connection.fetchrow(
-        f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role,"
-        f" {_THROUGH} as told_through, {columns.patient} as told_patient from trust_audit a"
+        f"select a.at, {_selected(_told(Columns.of(scope, 'a')))} from trust_audit a"
         f" where a.id = {parameters.add(row)}::bigint and {open_rows}",
         *parameters.values,
     )
@@ -264,11 +270,9 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
         return None
     day = found["at"].astimezone(OSLO).date()
     parameters = Parameters()
-    told = {"actor": "told_actor", "name": "told_name", "role": "told_role", "through": "told_through",
-            "patient": "told_patient"}  # fmt: skip
     asked = condition(scope, "a", parameters)
     asked += f" and a.at >= {parameters.add(_start(day))} and a.at < {parameters.add(_start(day + timedelta(days=1)))}"
-    tests = " and ".join(f"{name} is not distinct from {parameters.add(found[told.get(name, name)])}" for name in _SAME)
+    tests = " and ".join(f"{name} is not distinct from {parameters.add(found[name])}" for name in _SAME)
     rows = await connection.fetch(f"select * from ({_grouped(scope, asked)}) found where {tests}", *parameters.values)
     made = _made(rows)
     return made[0] if made else None
@@ -296,11 +300,8 @@ async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) ->
     """The single rows of a line, newest first."""
     parameters = Parameters()
     columns = Columns.of(scope, "a")
-    names = {"actor": columns.actor, "name": columns.name, "role": columns.role, "through": _THROUGH,
-             "patient": columns.patient}  # fmt: skip
     tests = " and ".join(
-        f"({names.get(name) or f'a.{name}'}) is not distinct from {parameters.add(getattr(line, name))}"
-        for name in _SAME
+        f"({sql}) is not distinct from {parameters.add(getattr(line, name))}" for name, sql in _told(columns).items()
     )
     asked = condition(scope, "a", parameters)
     start, end = parameters.add(_start(line.day)), parameters.add(_start(line.day + timedelta(days=1)))
