@@ -108,11 +108,11 @@ def _to_person(facts: Facts, now: datetime, configuration: Configuration) -> Rou
     why_not = _not_digital(facts, now, configuration)
     if why_not is None:
         return Route(Channel.DIGITAL, "digital", "emigrated" if facts.emigrated else None)
-    if facts.declined:
-        return _on_paper(facts, "declined")
-    if configuration.mailbox_connected and facts.has_mailbox and not facts.reserved:
+    if facts.declined or facts.reserved:
+        return _on_paper(facts, why_not)
+    if configuration.mailbox_connected and facts.has_mailbox:
         return Route(Channel.DIGITAL_MAILBOX, "mailbox")
-    if facts.address_wrong and facts.notifiable and not facts.reserved:
+    if facts.address_wrong and facts.notifiable:
         return Route(Channel.DIGITAL, "address-wrong", "returned")
     return _on_paper(facts, why_not)
 
@@ -135,14 +135,11 @@ def _to_parents(facts: Facts) -> Route:
 def _to_youth(facts: Facts, now: datetime, configuration: Configuration) -> Route:
     """From 12 to 15 years: LET-02, LET-13, FAM-04, FAM-19, FAM-21."""
     to_parents = not facts.withheld_from_parents
-    if not facts.referral_assessed:
+    if not facts.referral_assessed or facts.declined:
         if not to_parents:
             return Route(Channel.NONE, "withheld", "withheld")
-        return _on_paper(facts, "referral-not-assessed", to_representatives=True)
-    if facts.declined:
-        if not to_parents:
-            return Route(Channel.NONE, "withheld", "withheld")
-        return _on_paper(facts, "declined", to_representatives=True)
+        why = "declined" if facts.referral_assessed else "referral-not-assessed"
+        return _on_paper(facts, why, to_representatives=True)
     hidden = facts.protection in HIDDEN_ADDRESS
     by_youth = _not_digital(facts, now, configuration) is None
     by_parent = to_parents and facts.parents_may_see and facts.a_representative_is_digital and not hidden
