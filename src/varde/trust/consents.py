@@ -23,8 +23,7 @@ from varde.trust.law.marks import (
     TO_PARENTS,
     TO_YOUTH,
     WITHHELD,
-    mark,
-    restriction,
+    decided,
 )
 from varde.trust.persons import HPR
 
@@ -470,7 +469,7 @@ def _block(decision: Block, provision: dict[str, Any]) -> None:
 
 def _withholding(decision: Withholding, provision: dict[str, Any]) -> None:
     provision["type"] = "deny" if decision.codes else "permit"
-    labels = [restriction(code) for code in sorted(decision.codes)] + [mark(code) for code in sorted(decision.marks)]
+    labels = decided(decision.codes, None, awaits=False, marks=decision.marks)
     if labels:
         provision["securityLabel"] = labels
     told = ((EVENTS, decision.event), (WITHHOLDING_CAUSES, decision.cause))
