@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from varde.web.errors import Explanation, error_page, login_redirect
 from varde.web.forms import Form, read_form
-from varde.web.shell import csrf_token_of, render, viewer_of
+from varde.web.shell import Shell, csrf_token_of, language_of, render, viewer_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -126,3 +126,9 @@ def form_of(request: Request) -> Form:
     """The posted form, on a guarded page."""
     form: Form = request.state.form
     return form
+
+
+def refuse(request: Request, field: str, message: str) -> None:
+    """Mark a field of the posted form as wrong, with a message (source language) in the reader's language."""
+    shell: Shell = request.app.state.shell
+    form_of(request).refuse(field, shell.gettext(language_of(request), message))

@@ -24,8 +24,8 @@ from varde.trust.policy import StaffRole
 from varde.web import flash
 from varde.web.errors import error_page
 from varde.web.forms import Form
-from varde.web.guards import form_of, staff_page
-from varde.web.shell import MenuItem, Shell, language_of, render
+from varde.web.guards import form_of, refuse, staff_page
+from varde.web.shell import MenuItem, render
 
 if TYPE_CHECKING:
     from varde.services import Platform
@@ -97,9 +97,9 @@ def staff_routes(platform: Platform) -> Sequence[BaseRoute]:
                     flash.put(response, SAVED, secure=request.url.scheme == "https")
                     return response
                 except NotAllowed as refusal:
-                    _refuse(request, form, refusal.fault)
+                    refuse(request, *FAULTS[refusal.fault])
                 except PreconditionFailed:
-                    _refuse(request, form, "changed")
+                    refuse(request, *FAULTS["changed"])
                     about = await assessing.conversation(platform, request.state.scope, request.path_params["id"])
         return await _page(platform, request, form, about)
 
@@ -157,27 +157,21 @@ async def practitioner(platform: Platform, request: Request) -> str:
     return f"Practitioner/{next(one.practitioner for one in positions if one.unit == session.unit)}"
 
 
-def _refuse(request: Request, form: Form, fault: str) -> None:
-    field, text = FAULTS[fault]
-    shell: Shell = request.app.state.shell
-    form.refuse(field, shell.gettext(language_of(request), text))
-
-
 def _choice(platform: Platform, request: Request, form: Form, about: Conversation) -> Choice | None:
     """What the form says; None with its faults marked."""
     chosen, now = frozenset(form.all("hvem")), platform.clock.now()
     if not chosen:
-        _refuse(request, form, "nobody")
+        refuse(request, *FAULTS["nobody"])
     elif NOBODY in chosen and len(chosen) > 1:
-        _refuse(request, form, "both")
+        refuse(request, *FAULTS["both"])
     day = _day(form.one("dag"))
     if day is None or day > today(platform.clock):
-        _refuse(request, form, "when")
+        refuse(request, *FAULTS["when"])
     if form.one("papir") not in set(Paper):
-        _refuse(request, form, "paper")
+        refuse(request, *FAULTS["paper"])
     opened = chosen - {NOBODY}
     if opened - {about.patient.id} and not form.one("samtykke"):
-        _refuse(request, form, "consent")
+        refuse(request, *FAULTS["consent"])
     if form.faults or day is None:
         return None
     consented = None

@@ -29,7 +29,7 @@ from varde.trust.persons import HEALTH_MAJORITY, is_national_number
 from varde.web import flash
 from varde.web.errors import error_page
 from varde.web.forms import Form
-from varde.web.guards import form_of, patient_page
+from varde.web.guards import form_of, patient_page, refuse
 from varde.web.shell import MenuItem, Shell, language_of, render
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def patient_routes(platform: Platform) -> Sequence[BaseRoute]:
                     return _back(request, GIVEN)
                 receiver = await powers.judge(platform, person, wish)
             except NotAllowed as refusal:
-                _refuse(request, form, refusal.fault)
+                refuse(request, *FAULTS[refusal.fault])
         if wish is None or receiver is None:
             return _form(platform, request, form)
         return render(
@@ -207,27 +207,21 @@ def _form(platform: Platform, request: Request, form: Form) -> Response:
     )
 
 
-def _refuse(request: Request, form: Form, fault: str) -> None:
-    field, text = FAULTS[fault]
-    shell: Shell = request.app.state.shell
-    form.refuse(field, shell.gettext(language_of(request), text))
-
-
 def _wish(request: Request, form: Form) -> Wish | None:
     """What the form asks for; None with its faults marked."""
     number = form.one("nummer").replace(" ", "")
     things = frozenset(Thing(one) for one in form.all("ting") if one in set(Thing))
     first, last = _day(form.one("fra")), _day(form.one("til"))
     if not is_national_number(number):
-        _refuse(request, form, "number")
+        refuse(request, *FAULTS["number"])
     if not form.one("etternavn"):
-        _refuse(request, form, "receiver")
+        refuse(request, *FAULTS["receiver"])
     if not things:
-        _refuse(request, form, "things")
+        refuse(request, *FAULTS["things"])
     if first is None:
-        _refuse(request, form, "first")
+        refuse(request, *FAULTS["first"])
     if last is None and form.one("til"):
-        _refuse(request, form, "last")
+        refuse(request, *FAULTS["last"])
     if form.faults or first is None:
         return None
     return Wish(number, form.one("etternavn"), things, Dates(first, last))

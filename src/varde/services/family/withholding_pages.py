@@ -29,8 +29,8 @@ from varde.trust.law.marks import DELAYED, FROM_PARENTS, FROM_YOUTH, WITHHELD
 from varde.web import flash
 from varde.web.errors import error_page
 from varde.web.forms import Form
-from varde.web.guards import form_of, staff_page
-from varde.web.shell import MenuItem, Shell, language_of, render
+from varde.web.guards import form_of, refuse, staff_page
+from varde.web.shell import MenuItem, render
 
 if TYPE_CHECKING:
     from varde.services import Platform
@@ -135,10 +135,10 @@ def staff_routes(platform: Platform) -> Sequence[BaseRoute]:
                 fields=[(name, value) for name, values in form.fields.items() for value in values if name != "steg"],
             )  # fmt: skip
         except NotAllowed as refusal:
-            _refuse(request, form, refusal.fault)
+            refuse(request, *withholding_words.FAULTS[refusal.fault])
         except PreconditionFailed:
             one = await withholding.about(platform, scope, path["id"], reference)
-            _refuse(request, form, "changed")
+            refuse(request, *withholding_words.FAULTS["changed"])
         return _page(platform, request, form, one)
 
     return [
@@ -150,9 +150,8 @@ def staff_routes(platform: Platform) -> Sequence[BaseRoute]:
 
 def _page(platform: Platform, request: Request, form: Form, one: About) -> Response:
     posted = request.method == "POST"
-    standing = one.item.decision if one.item.decision is not None and not one.item.decision.withdrawn else None
-    if standing is not None and not standing.holds(platform.clock.now()):
-        standing = None
+    decision = one.item.decision
+    standing = decision if decision is not None and decision.holds(platform.clock.now()) else None
     way = form.one("hva") if posted else request.query_params.get("hva") or _way(one.item, standing).value
     ends = standing.ends.astimezone(OSLO) if standing is not None and standing.ends is not None else None
     chosen = set(form.all("med")) if posted else {item.reference for item, _ in one.ties if item.own}
@@ -235,12 +234,6 @@ def _lines(now: Sequence[Seer], then: Sequence[Seer]) -> Sequence[Line]:
         for one in now
         if one.role is None and one.reference in after
     ]  # fmt: skip
-
-
-def _refuse(request: Request, form: Form, fault: str) -> None:
-    field, text = withholding_words.FAULTS[fault]
-    shell: Shell = request.app.state.shell
-    form.refuse(field, shell.gettext(language_of(request), text))
 
 
 def _asked(form: Form) -> Asked:
