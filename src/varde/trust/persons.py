@@ -6,8 +6,10 @@ synthetic persons (month + 80); SPECS.md section 2 (identifier systems).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
 FNR = "urn:oid:2.16.578.1.12.4.1.4.1"
 DNR = "urn:oid:2.16.578.1.12.4.1.4.2"
@@ -90,6 +92,14 @@ def kind_of(number: str) -> NumberKind:
 def system_of(number: str) -> str:
     """The identifier system of a national identity number."""
     return DNR if kind_of(number) is NumberKind.D_NUMBER else FNR
+
+
+def born_of(patient: Mapping[str, Any]) -> date | None:
+    """The day on which a Patient was born; None where the record does not say the whole day."""
+    try:
+        return date.fromisoformat(str(patient.get("birthDate", "")))
+    except ValueError:
+        return None
 
 
 def age(born: date, on: date) -> int:

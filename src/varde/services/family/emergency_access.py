@@ -24,7 +24,7 @@ from varde.trust.access import name_of
 from varde.trust.audit import Unlogged
 from varde.trust.consents import Emergency
 from varde.trust.law.table import PARENTS
-from varde.trust.persons import PARENTS_FULL_UNTIL, age
+from varde.trust.persons import PARENTS_FULL_UNTIL, age, born_of
 from varde.trust.policy import entry
 
 if TYPE_CHECKING:
@@ -151,15 +151,8 @@ async def record(platform: Platform, scope: Scope, identifier: str) -> Record:
         if shown:
             things[KINDS[kind]] = sorted(shown, key=_when, reverse=True)
     return Record(
-        Open(opened.id, opened.patient, name_of(patient), opened.ends), _born(patient), things
+        Open(opened.id, opened.patient, name_of(patient), opened.ends), born_of(patient), things
     )  # fmt: skip
-
-
-def _born(patient: Mapping[str, Any]) -> date | None:
-    try:
-        return date.fromisoformat(str(patient.get("birthDate", "")))
-    except ValueError:
-        return None
 
 
 def _told(resource: Mapping[str, Any]) -> bool:

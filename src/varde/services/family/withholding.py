@@ -31,7 +31,7 @@ from varde.trust.hidden import units_own
 from varde.trust.law import marks
 from varde.trust.law.explaining import Recorded
 from varde.trust.law.things import Thing, thing_of
-from varde.trust.persons import age, is_national_number, system_of
+from varde.trust.persons import age, born_of, is_national_number, system_of
 from varde.work import jobs
 from varde.work.jobs import Job
 
@@ -142,8 +142,8 @@ async def patients(platform: Platform, scope: Scope, search: str) -> Sequence[Fo
         return []
     page = await platform.store.search(scope, "Patient", [*query, ("_sort", "family"), ("_count", str(MOST_FOUND))])
     day = today(platform.clock)
-    found = [match.resource for match in page.matches if match.resource.get("birthDate")]
-    return [Found(one["id"], name_of(one), age(_born(one), day)) for one in found]
+    found = [(match.resource, born_of(match.resource)) for match in page.matches]
+    return [Found(one["id"], name_of(one), age(born, day)) for one, born in found if born is not None]
 
 
 async def record_of(platform: Platform, scope: Scope, patient_id: str) -> Record:
@@ -215,7 +215,8 @@ async def decide(
         raise NotAllowed("same")
     acting = scope.acting(SERVICE, {*TYPES, "Consent"})
     async with platform.store.transaction() as connection:
-        current = await _locked(platform, acting, connection, chosen)
+        names = [item.reference for item in chosen]
+        current = await _things(platform, acting, names, connection=connection, for_update=True)
         for item in chosen:
             stored = current.get(item.reference)
             if stored is None or versions.get(item.reference) != f"{stored.version}.{item.decided}":
@@ -354,24 +355,19 @@ async def _history(platform: Platform, scope: Scope, consent: str) -> Sequence[W
     return [one for one in read if isinstance(one, Withholding)]
 
 
-async def _locked(platform: Platform, scope: Scope, connection: Any, items: Sequence[Item]) -> dict[str, Stored]:
+async def _things(
+    platform: Platform, scope: Scope, references: Sequence[str], *, connection: Any = None, for_update: bool = False
+) -> dict[str, Stored]:
+    """Things by reference, of those that are there and may be seen, and are of the types decided of here."""
+    ids: dict[str, set[str]] = {}
+    for reference in references:
+        kind, _, identifier = reference.partition("/")
+        if kind in TYPES:
+            ids.setdefault(kind, set()).add(identifier)
     found: dict[str, Stored] = {}
-    for kind in sorted({item.reference.partition("/")[0] for item in items}):
-        ids = [one.reference.partition("/")[2] for one in items if one.reference.startswith(f"{kind}/")]
-        read = await platform.store.read_many(scope, kind, ids, connection=connection, for_update=True)
+    for kind in sorted(ids):
+        read = await platform.store.read_many(
+            scope, kind, sorted(ids[kind]), connection=connection, for_update=for_update
+        )
         found |= {stored.reference: stored for stored in read.values()}
     return found
-
-
-async def _things(platform: Platform, scope: Scope, references: Sequence[str]) -> dict[str, Stored]:
-    found: dict[str, Stored] = {}
-    for kind in TYPES:
-        ids = sorted({one.partition("/")[2] for one in references if one.startswith(f"{kind}/")})
-        if ids:
-            read = await platform.store.read_many(scope, kind, ids)
-            found |= {stored.reference: stored for stored in read.values()}
-    return found
-
-
-def _born(resource: Mapping[str, Any]) -> Any:
-    return datetime.fromisoformat(str(resource["birthDate"])).date()

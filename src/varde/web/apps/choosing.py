@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from varde.trust.access import name_of
-from varde.trust.persons import is_national_number, system_of
+from varde.trust.persons import born_of, is_national_number, system_of
 from varde.trust.scope import Scope
 from varde.trust.smart.endpoints import AuthorizationServer
 from varde.web.guards import form_of
@@ -43,10 +43,7 @@ class PatientChoice:
         else:
             query += [("name", part.replace(",", "")) for part in wanted.split()[:5]]
         page = await self._server.access.store.search(scope, "Patient", query)
-        return [
-            Found(one.resource["id"], name_of(one.resource), _born(one.resource.get("birthDate")))
-            for one in page.matches
-        ]
+        return [Found(one.resource["id"], name_of(one.resource), born_of(one.resource)) for one in page.matches]
 
     async def page(self, request: Request, scope: Scope, app: str) -> Response:
         """The list, with what was looked for."""
@@ -54,10 +51,3 @@ class PatientChoice:
         # Nobody is shown unasked: each name on a list is a disclosure, and stands in that patient's log.
         found = await self.found(scope, wanted) if wanted else []
         return render(request, "web/apps/patient.html", app=app, patients=found, wanted=wanted, most=_SHOWN)
-
-
-def _born(text: object) -> date | None:
-    try:
-        return date.fromisoformat(str(text))
-    except ValueError:
-        return None
