@@ -116,9 +116,10 @@ class Questions:
 
     def __init__(
         self, seed: int, focus: str, hidden: Sequence[Resource], seen: Sequence[Resource], *,
-        person: bool, writes: bool,
+        person: bool, writes: bool, chooses: bool = False,
     ) -> None:  # fmt: skip
-        """`person`: asks with a session too. `writes`: may write by the token alone."""
+        """`person`: asks with a session too. `writes`: may write by the token alone. `chooses`: chooses ids of what is
+        new, too; whether one is taken is then told of by design (docs/decisions/0038)."""
         self.random = Random(seed)
         self.focus = focus
         self.hidden = [f"{one['resourceType']}/{one['id']}" for one in hidden]
@@ -129,6 +130,7 @@ class Questions:
         self.resources = {f"{one['resourceType']}/{one['id']}": one for one in [*hidden, *seen]}
         self.person = person
         self.writes = writes
+        self.chooses = chooses
         self._made: list[tuple[int, Callable[[], Asked]]] = [
             (38, self.search), (8, self.filtered), (6, self.everywhere), (8, self.compartment), (10, self.read),
             (8, self.write), (4, self.conditional), (3, self.batch), (3, self.transaction), (4, self.operation),
@@ -363,9 +365,9 @@ class Questions:
         return Asked(self.random.choice(("GET", "GET", "GET", "HEAD")), f"/fhir/{target}", headers=headers, sort="read")
 
     def _content(self, place: str) -> dict[str, Any]:
-        """What somebody would write at a place."""
+        """What somebody would write at a place: of what is hidden they know no content."""
         kind, identifier = place.split("/")
-        same = self.resources.get(place) or self._sample(kind)
+        same = self.resources[place] if place in self.seen else self._sample(kind)
         made = {name: value for name, value in same.items() if name != "meta"} | {"id": identifier}
         return made | ({"status": "nonsense"} if self.random.random() < 0.1 else {})
 
@@ -391,7 +393,8 @@ class Questions:
         """At a place where something hidden is, or nothing."""
         place = self._hidden_or_never()
         kind = place.partition("/")[0]
-        method = self.random.choice(("PUT", "PUT", "DELETE", "PATCH", "PATCH", "POST", "META"))
+        told_of = () if self.chooses else ("PUT", "PUT", "DELETE")
+        method = self.random.choice((*told_of, "PATCH", "PATCH", "POST", "META"))
         acting = not self.writes
         if method == "PUT":
             return Asked(
@@ -461,8 +464,10 @@ class Questions:
         )
         fresh = self._fresh("Observation" if "Observation" in self.pool.by_type else kind)
         entry: dict[str, Any] = self.random.choice((
-            {"request": {"method": "DELETE", "url": place}},
-            {"request": {"method": "PUT", "url": place, "ifMatch": 'W/"1"'}, "resource": self._content(place)},
+            *(() if self.chooses else (
+                {"request": {"method": "DELETE", "url": place}},
+                {"request": {"method": "PUT", "url": place, "ifMatch": 'W/"1"'}, "resource": self._content(place)},
+            )),
             {"request": {"method": "PUT", "url": f"{kind}?{self._secret_condition(kind)}"},
              "resource": self._fresh(kind)},
             {"request": {"method": "POST", "url": kind, "ifNoneExist": self._secret_condition(kind)},

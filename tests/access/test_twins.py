@@ -27,7 +27,8 @@ def questions(case: Case, caller: Caller, seed: int) -> Questions:
     """What a caller asks in a case."""
     seen = [*case.seen(), *(people.patient(name) for name in case.first), *case.common()]
     return Questions(
-        seed, case.focus, case.hidden(), seen, person=caller.session is not None, writes=case.writes
+        seed, case.focus, case.hidden(), seen, person=caller.session is not None, writes=case.writes,
+        chooses=case.chooses,
     )  # fmt: skip
 
 

@@ -110,7 +110,7 @@ def _patient(value: str, columns: Columns, seen: frozenset[str], parameters: Par
     kind, _, identifier = value.rpartition("/")
     if kind not in {"", "Patient"}:
         return "false"
-    return f"a.patient = {parameters.add(resource_key('Patient', identifier))}::bigint"
+    return f"({columns.patient}) = {parameters.add(resource_key('Patient', identifier))}::bigint"
 
 
 def _date(value: str, columns: Columns, seen: frozenset[str], parameters: Parameters) -> str:

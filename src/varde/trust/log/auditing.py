@@ -76,9 +76,10 @@ class AuditEvents:
         if scope.patient is not None:
             seen |= {f"Patient/{scope.patient}"} & set(asked.references)
         parameters = Parameters()
-        tests = asking.conditions(asked, Columns.of(scope, "a"), seen, parameters)
+        columns = Columns.of(scope, "a")
+        tests = asking.conditions(asked, columns, seen, parameters)
         if patient is not None:
-            tests.append(f"a.patient = {parameters.add(resource_key('Patient', patient))}::bigint")
+            tests.append(f"({columns.patient}) = {parameters.add(resource_key('Patient', patient))}::bigint")
         page = Page([], ignored=list(asked.ignored))
         if asked.total or asked.only_count:
             counting = Parameters()
@@ -108,9 +109,10 @@ class AuditEvents:
         order = "desc" if newest_first else "asc"
         return list(
             await own.fetch(
-                "select a.id, a.at, a.patient, a.allowed, a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose,"
+                "select a.id, a.at, a.allowed, a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose,"
                 " a.ground, a.interaction, a.resource_type, a.resource_ids, a.query, a.through, a.decision_ref,"
-                f" {columns.actor} as actor, {columns.name} as actor_name, {columns.role} as role"
+                f" {columns.actor} as actor, {columns.name} as actor_name, {columns.role} as role,"
+                f" {columns.patient} as patient"
                 f" from trust_audit a where {where} order by a.at {order}, a.id {order} limit {most}",
                 *parameters.values,
             )

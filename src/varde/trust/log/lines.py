@@ -141,7 +141,7 @@ def _asked(scope: Scope, wanted: Wanted, parameters: Parameters) -> str:
         parts.append("a.actor_kind = 'system'")
     if scope.actor.kind is ActorKind.STAFF:
         # A list of several patients stands in each one's log, and once as a whole: that is what its reader did.
-        parts.append("(a.patient is null or a.interaction <> 'search' or a.resource_ids <> '{}')")
+        parts.append(f"(({columns.patient}) is null or a.interaction <> 'search' or a.resource_ids <> '{{}}')")
     if wanted.unit is not None:
         parts.append(f"a.unit = {parameters.add(wanted.unit)}")
     if wanted.actor is not None:
@@ -157,7 +157,7 @@ def _asked(scope: Scope, wanted: Wanted, parameters: Parameters) -> str:
     if wanted.emergencies:
         parts.append("a.purpose = 'BTG'")
     if wanted.patient is not None:
-        parts.append(f"a.patient = {parameters.add(wanted.patient)}::bigint")
+        parts.append(f"({columns.patient}) = {parameters.add(wanted.patient)}::bigint")
     for word in wanted.words.split()[:5]:
         pattern = parameters.add(f"%{_literal(word)}%")
         parts.append(f"concat_ws(' ', {columns.name}, {columns.role}, a.unit_name) ilike {pattern}")
@@ -210,7 +210,7 @@ def _grouped(scope: Scope, asked: str) -> str:
     columns = Columns.of(scope, "a")
     told = (
         f"a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, {_THROUGH} as through,"
-        " a.patient,"
+        f" {columns.patient} as patient,"
         " a.interaction, a.resource_type, a.id, a.at, a.resource_ids,"
         f" {columns.actor} as actor, {columns.name} as name, {columns.role} as role,"
         " (a.at at time zone 'Europe/Oslo')::date as day"
@@ -256,14 +256,15 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
     columns = Columns.of(scope, "a")
     found = await connection.fetchrow(
         f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role,"
-        f" {_THROUGH} as told_through from trust_audit a where a.id = {parameters.add(row)}::bigint and {open_rows}",
+        f" {columns.patient} as told_patient, {_THROUGH} as told_through from trust_audit a"
+        f" where a.id = {parameters.add(row)}::bigint and {open_rows}",
         *parameters.values,
     )
     if found is None:
         return None
     day = found["at"].astimezone(OSLO).date()
     parameters = Parameters()
-    told = {"actor": "told_actor", "name": "told_name", "role": "told_role", "through": "told_through"}
+    told = {name: f"told_{name}" for name in ("actor", "name", "role", "through", "patient")}
     asked = condition(scope, "a", parameters)
     asked += f" and a.at >= {parameters.add(_start(day))} and a.at < {parameters.add(_start(day + timedelta(days=1)))}"
     tests = " and ".join(f"{name} is not distinct from {parameters.add(found[told.get(name, name)])}" for name in _SAME)
@@ -294,7 +295,10 @@ async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) ->
     """The single rows of a line, newest first."""
     parameters = Parameters()
     columns = Columns.of(scope, "a")
-    names = {"actor": columns.actor, "name": columns.name, "role": columns.role, "through": _THROUGH}
+    names = {
+        "actor": columns.actor, "name": columns.name, "role": columns.role, "patient": columns.patient,
+        "through": _THROUGH,
+    }  # fmt: skip
     tests = " and ".join(
         f"({names.get(name) or f'a.{name}'}) is not distinct from {parameters.add(getattr(line, name))}"
         for name in _SAME

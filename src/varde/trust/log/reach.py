@@ -144,18 +144,24 @@ def names_hidden(scope: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A row's actor and name as a reader may have them, as SQL."""
+    """A row's actor, name and patient as a reader may have them, as SQL."""
 
     actor: str
     name: str
     role: str
+    patient: str
+    """Staff are not told on whom they were refused: a thing that is there has a patient, one that never was has none,
+    and an id could be tried and then looked up here (FAM-24, FAM-33)."""
 
     @classmethod
     def of(cls, scope: Scope, alias: str) -> Columns:
         """For rows named `alias`. Staff under threat are one and the same nobody."""
+        blind = scope.actor.kind is ActorKind.STAFF and not scope.audits
+        patient = f"case when {alias}.allowed then {alias}.patient end" if blind else f"{alias}.patient"
         if not names_hidden(scope):
-            return cls(f"{alias}.actor", f"{alias}.actor_name", f"{alias}.role")
+            return cls(f"{alias}.actor", f"{alias}.actor_name", f"{alias}.role", patient)
         hidden = f"({alias}.actor_kind = 'staff' and {alias}.actor in (select hpr from trust_shielded))"
-        return cls(
-            *(f"case when {hidden} then '' else {alias}.{column} end" for column in ("actor", "actor_name", "role"))
+        actor, name, role = (
+            f"case when {hidden} then '' else {alias}.{column} end" for column in ("actor", "actor_name", "role")
         )
+        return cls(actor, name, role, patient)
