@@ -118,8 +118,8 @@ class Questions:
         self, seed: int, focus: str, hidden: Sequence[Resource], seen: Sequence[Resource], *,
         person: bool, writes: bool, chooses: bool = False,
     ) -> None:  # fmt: skip
-        """`person`: asks with a session too. `writes`: may write by the token alone. `chooses`: chooses ids of what is
-        new, too; whether one is taken is then told of by design (docs/decisions/0038)."""
+        """`person`: asks with a session too. `writes`: may write by the token alone. `chooses`: may choose the ids of
+        what it writes, and is told of one it knows that it is taken; so it is not asked to write at those hidden."""
         self.random = Random(seed)
         self.focus = focus
         self.hidden = [f"{one['resourceType']}/{one['id']}" for one in hidden]
@@ -365,9 +365,9 @@ class Questions:
         return Asked(self.random.choice(("GET", "GET", "GET", "HEAD")), f"/fhir/{target}", headers=headers, sort="read")
 
     def _content(self, place: str) -> dict[str, Any]:
-        """What somebody would write at a place: of what is hidden they know no content."""
+        """What somebody would write at a place."""
         kind, identifier = place.split("/")
-        same = self.resources[place] if place in self.seen else self._sample(kind)
+        same = self.resources.get(place) or self._sample(kind)
         made = {name: value for name, value in same.items() if name != "meta"} | {"id": identifier}
         return made | ({"status": "nonsense"} if self.random.random() < 0.1 else {})
 
@@ -393,9 +393,10 @@ class Questions:
         """At a place where something hidden is, or nothing."""
         place = self._hidden_or_never()
         kind = place.partition("/")[0]
-        told_of = () if self.chooses else ("PUT", "PUT", "DELETE")
-        method = self.random.choice((*told_of, "PATCH", "PATCH", "POST", "META"))
+        method = self.random.choice(("PUT", "PUT", "DELETE", "PATCH", "PATCH", "POST", "META"))
         acting = not self.writes
+        if method in {"PUT", "DELETE"} and self.chooses:
+            place = f"{kind}/{_NEVER}"
         if method == "PUT":
             return Asked(
                 "PUT", f"/fhir/{place}", self._content(place), headers=self._match(), acting=acting, sort="put"
@@ -408,7 +409,8 @@ class Questions:
             name = self.random.choice(("$meta", "$meta-add", "$meta-delete"))
             return Asked("POST", f"/fhir/{place}/{name}", body, acting=acting, sort=name)
         if method == "POST":
-            return Asked("POST", f"/fhir/{kind}", self._content(place), acting=acting, sort="create with an id")
+            body = {**self._fresh(kind), "id": place.partition("/")[2]}
+            return Asked("POST", f"/fhir/{kind}", body, acting=acting, sort="create with an id")
         patch: Any = self.random.choice((
             [{"op": "replace", "path": "/status", "value": "final"}],
             [{"op": "test", "path": "/id", "value": "hid-lab"}],
@@ -436,7 +438,9 @@ class Questions:
             return Asked("POST", f"/fhir/{kind}", self._fresh(kind), headers={"if-none-exist": condition},
                          acting=acting, sort="conditional create")  # fmt: skip
         if method == "PUT":
-            body = self._fresh(kind) if self.random.random() < 0.6 else self._content(self._ids(kind))
+            place = self._ids(kind)
+            plain = self.random.random() < 0.6 or (self.chooses and place in self.hidden)
+            body = self._fresh(kind) if plain else self._content(place)
             return Asked("PUT", f"/fhir/{kind}?{condition}", body, headers=self._match(), acting=acting,
                          sort="conditional update")  # fmt: skip
         if method == "DELETE":
@@ -462,12 +466,11 @@ class Questions:
             self._hidden_or_never(),
             f"Patient?identifier={self._pick(self.secret.identifiers.get('Patient'), 'urn:p|1')}",
         )
+        free = f"{kind}/{_NEVER}" if self.chooses else place
         fresh = self._fresh("Observation" if "Observation" in self.pool.by_type else kind)
         entry: dict[str, Any] = self.random.choice((
-            *(() if self.chooses else (
-                {"request": {"method": "DELETE", "url": place}},
-                {"request": {"method": "PUT", "url": place, "ifMatch": 'W/"1"'}, "resource": self._content(place)},
-            )),
+            {"request": {"method": "DELETE", "url": free}},
+            {"request": {"method": "PUT", "url": free, "ifMatch": 'W/"1"'}, "resource": self._content(free)},
             {"request": {"method": "PUT", "url": f"{kind}?{self._secret_condition(kind)}"},
              "resource": self._fresh(kind)},
             {"request": {"method": "POST", "url": kind, "ifNoneExist": self._secret_condition(kind)},
@@ -533,6 +536,8 @@ class Questions:
             "/", "/brev", "/brev/arkiv", f"/brev/{letter}", f"/brev/{letter}/pdf", "/timer", f"/timer/{appointment}",
             "/familie/velg", "/apper", "/arbeid", "/arbeid/arbeidsliste", f"/arbeid/brev/{letter}", "/arbeid/brev/ny",
             f"/arbeid/brev/{letter}/pdf", "/arbeid?tilstand=notified", "/arbeid/enhet", "/arbeid/apper", "/drift",
-            "/drift/apper", "/status", f"/arbeid/utsending/{letter}",
+            "/drift/apper", "/status", f"/arbeid/utsending/{letter}", "/innsyn", "/innsyn", "/innsyn/utskrift",
+            "/innsyn/last-ned", "/arbeid/innsyn", "/arbeid/innsyn", "/arbeid/innsyn/sporsmal", "/arbeid/pasienten-ser",
+            "/arbeid/nodtilgang", "/arbeid/unge", "/familie/sperringer", "/familie",
         ))  # fmt: skip
         return Asked("GET", target, sort="page")

@@ -5,7 +5,9 @@ world where the thing never was. And scopes that are broken on purpose are caugh
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ def questions(case: Case, caller: Caller, seed: int) -> Questions:
 
 def told(asked: Asked, caller: Caller, ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> str:
     """A difference, and how to ask for it by hand."""
-    return f"{asked.sort}: the worlds differ\n{asked.curl(caller.name)}\nhidden: {ours}\nnever:  {theirs}"
+    lines = [re.split(r"(?<=[>}\n])", str(said)) for said in (ours, theirs)]
+    differ = "\n".join(one for one in unified_diff(*lines, "hidden", "never", n=1, lineterm="") if one.strip())
+    return f"{asked.sort}: the worlds differ\n{asked.curl(caller.name)}\n{differ[:8000]}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

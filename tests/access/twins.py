@@ -32,7 +32,8 @@ ACTING = "x-proof-acting"
 """Header by which a test asks as a service does that writes on behalf of the person: `Scope.acting`."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PAGE = re.compile(r"(_history\?[^\"]*_page=)\d+")
-_ROW = re.compile(r"(audit-|AuditEvent\?[^\"]*_page=\d+\.)(\d+)")
+_LINE = re.compile(r"(\baudit-|_page=\d+\.|/innsyn/)(\d+)\b")
+"""A line of the log, and the key of the page after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Case:
     writes: bool = False
     """Whether the callers may write by their own token."""
     chooses: bool = False
-    """Whether they choose ids of what is new (docs/decisions/0038)."""
+    """Whether they choose the ids of what they write (fhir/storing/reading.py: reaches_all)."""
     first: Sequence[str] = ("kari", "per", "barn", "ung", "ola", "fullmektig")
     """Whose Patients are there in both worlds."""
     treated: Sequence[str] = ("kari",)
@@ -190,13 +191,13 @@ class Twins:
 
 def said(answer: Said) -> tuple[Any, ...]:
     """What is compared: status, headers and body. Masked are ids of uuid form in the order in which they come (of
-    jobs, drawn anew by each world), and the keys of a history's next page and of the log's rows, which count all
-    writes of the store and all of the log."""
+    jobs, drawn anew by each world) and the numbers of the log's lines likewise, which count what anybody does; and
+    the key of a history's next page, which counts all writes of the store."""
     known: dict[str, str] = {}
 
     def mask(text: str) -> str:
-        text = _ROW.sub(lambda found: found[1] + known.setdefault(f"row {found[2]}", f"row-{len(known)}"), text)
         text = _PAGE.sub(r"\1", text)
+        text = _LINE.sub(lambda found: found[1] + known.setdefault(found[2], f"line-{len(known)}"), text)
         return _UUID.sub(lambda found: known.setdefault(found[0], f"id-{len(known)}"), text)
 
     headers = tuple(sorted((name, mask(value)) for name, value in answer.headers if name != "content-length"))

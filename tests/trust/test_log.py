@@ -236,6 +236,26 @@ async def test_staff_read_what_is_logged_about_themselves(world: World) -> None:
     assert {event["agent"][0]["altId"] for event in events} == {DOCTOR} and len(events) == 1
 
 
+async def test_staff_are_not_told_whose_record_they_were_kept_out_of(world: World) -> None:
+    """FAM-33: a refused read of what is there, and one of what is not, are the same in one's own log."""
+    refused, doctor = world.bearer(hpr=OTHER_DOCTOR), world.bearer(hpr=DOCTOR)
+    for headers in (refused, doctor):
+        for path in ("/Patient/kari", "/Observation/result-kari", "/Observation/never"):
+            await world.client.get(path, headers=headers)
+    events = await _events(world, refused)
+    assert events and {event["outcome"] for event in events} == {"8"}
+    assert not [event for event in events if "entity" in event or "extension" in event]
+    for query in ("patient=kari", "entity=Patient/kari"):
+        assert not await _events(world, refused, query)
+    answer = (await world.client.get("/Patient/kari/AuditEvent?_total=accurate", headers=refused)).json()
+    assert answer["total"] == 0
+    assert await _events(world, doctor, "patient=kari")  # what was read is told of
+    assert {event["outcome"] for event in await _events(world, world.bearer(pid=KARI))} == {"0", "8"}
+    scope = (await world.access.for_staff(OTHER_DOCTOR))[0]
+    mine = await _lines(world, scope, Wanted(who=Whose.ALL))
+    assert {line.patient for line in mine} == {None} and not [one for line in mine for one in line.references]
+
+
 SEARCHES = [
     ("patient=kari", 4), ("patient=Patient/kari", 4), ("patient=ola", 0), ("date=2026-11-24", 4),
     ("date=gt2026-11-25", 0),

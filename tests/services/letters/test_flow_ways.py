@@ -4,6 +4,7 @@ moved appointments, failed notifications (LET-01 to LET-13, LET-22, LET-23, LET-
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -20,9 +21,11 @@ from varde.edges.registers.embedded import (
     set_reserved,
 )
 from varde.fhir.errors import NotFound
+from varde.fhir.keys import bucket_of, new_id
 from varde.services.letters import flow
 from varde.services.letters.rules import Channel, NotAllowed, State
 from varde.trust.access import Refused
+from varde.trust.consents import Reservation, to_fhir
 
 WEEK = timedelta(days=8)
 DAY = timedelta(days=1)
@@ -41,6 +44,24 @@ async def test_let_02_straight_to_paper_the_next_working_morning(ward: Ward) -> 
     (letter,), _ = await flow.inbox(ward.platform, await ward.patient(not_user))
     opened = await flow.open_letter(ward.platform, await ward.patient(not_user), letter.id)
     assert flow.paper_on_its_way(opened)
+
+
+async def test_let_02_who_said_no_to_letters_here_gets_paper_and_is_told_why(ward: Ward) -> None:
+    """Until they say otherwise: the next one comes digitally."""
+    (one,) = await ward.add()
+    system, now = ward.platform.access.for_system("test", write_types=None), ward.clock.now()
+    no = Reservation(id=new_id(bucket_of(one.id)), patient=one.id, at=now, service="letters")
+    await ward.platform.store.write_many(system, [to_fhir(no)])
+    await ward.send([one], "first")
+    first = await ward.letter(one)
+    assert (first.state, first.channel, first.reason) == (State.DUE_FOR_PRINT, Channel.PAPER, "declined")
+    await ward.later(DAY)
+    assert len(await ward.printed()) == 1 and await ward.notify.arrived() == []
+    ended = replace(no, at=ward.clock.now(), starts=now, withdrawn=True)
+    await ward.platform.store.write_many(system, [to_fhir(ended)])
+    await ward.send([one], "second")
+    second = next(letter for letter in await ward.letters(of=one) if letter.key.startswith("second"))
+    assert (second.state, second.channel) == (State.NOTIFIED, Channel.DIGITAL)
 
 
 async def test_let_12_one_who_becomes_digital_before_print_is_reached_digitally_once(ward: Ward) -> None:

@@ -70,6 +70,18 @@ def way(facts: Facts, appointment: datetime | None = None, configuration: Config
         ("LET-02", YOUTH, Channel.PAPER, "referral-not-assessed", None),
         ("LET-02", replace(YOUTH, is_user=True, last_login=NOW, notifiable=True, a_representative_is_digital=True),
          Channel.PAPER, "referral-not-assessed", None),
+        ("LET-02", replace(GROWN, declined=True), Channel.PAPER, "declined", None),
+        ("LET-02", replace(GROWN, declined=True, reserved=True), Channel.PAPER, "declined", None),
+        ("LET-02", replace(GROWN, declined=True, age=16), Channel.PAPER, "declined", None),
+        ("LET-02", replace(CHILD, declined=True, a_representative_is_digital=True), Channel.PAPER, "declined", None),
+        ("LET-02", replace(GROWN, age=13, declined=True, referral_assessed=True, parents_may_see=True,
+                           a_representative_is_digital=True), Channel.PAPER, "declined", None),
+        ("FAM-19", replace(YOUTH, declined=True), Channel.PAPER, "referral-not-assessed", None),
+        ("FAM-04", replace(YOUTH, declined=True, referral_assessed=True, withheld_from_parents=True),
+         Channel.NONE, "withheld", "withheld"),
+        ("LET-08", replace(GROWN, declined=True, protection="fortrolig"), Channel.NONE, "protected", "protected"),
+        ("LET-10", replace(GROWN, declined=True, dead=True), Channel.NONE, "dead", "dead"),
+        ("LET-11", replace(GROWN, declined=True, address_wrong=True), Channel.NONE, "returned", "returned"),
         ("LET-03", replace(CHILD, a_representative_is_digital=True), Channel.DIGITAL, "child-digital", None),
         ("LET-03", CHILD, Channel.PAPER, "child-on-paper", None),
         ("LET-13", replace(CHILD, a_representative_is_digital=True, parent_at_home_is_digital=False),
@@ -114,6 +126,7 @@ def test_a_digital_mailbox_comes_before_paper_where_it_is_connected() -> None:
     assert way(has_one, configuration=connected).channel is Channel.DIGITAL_MAILBOX
     assert way(has_one).channel is Channel.PAPER
     assert way(replace(has_one, reserved=True), configuration=connected).channel is Channel.PAPER
+    assert way(replace(has_one, declined=True), configuration=connected).channel is Channel.PAPER
     assert way(replace(GROWN, has_mailbox=True), configuration=connected).channel is Channel.DIGITAL
 
 
@@ -360,6 +373,7 @@ some_facts = st.builds(
     is_user=st.booleans(),
     last_login=st.none() | moments,
     reserved=st.booleans(),
+    declined=st.booleans(),
     notifiable=st.booleans(),
     has_mailbox=st.booleans(),
     protection=st.sampled_from(["ugradert", "klientadresse", "fortrolig", "strengtFortrolig"]),
@@ -401,6 +415,9 @@ def test_whatever_the_facts(
         assert not facts.address_wrong
     if facts.reserved and facts.age >= 16:
         assert not found.digital, "LET-02"
+    if facts.declined:
+        assert not found.digital, "who said no to letters here gets none here"
+        assert found.reason in rules.PATIENT_REASONS or found.channel is Channel.NONE
     if 12 <= facts.age < 16:
         if not facts.referral_assessed:
             assert not found.digital, "FAM-19"

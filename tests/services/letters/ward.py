@@ -30,6 +30,7 @@ from varde.services.letters.views import Order
 from varde.settings import Settings
 from varde.trust.access import ROLE_SYSTEM, Access
 from varde.trust.audit import AuditLog
+from varde.trust.blocks import Blocks
 from varde.trust.care import CareRelations
 from varde.trust.persons import HPR, make_number, system_of
 from varde.trust.scope import Scope
@@ -60,7 +61,7 @@ class Someone:
 
 def platform_on(database: Database, clock: Clock, folder: Path) -> tuple[Platform, AuditLog]:
     """The rooms that letters need, on one database."""
-    store = Store(database, clock, [CareRelations(), Called()])
+    store = Store(database, clock, [CareRelations(), Blocks(), Called()])
     log = AuditLog(database, clock)
     registers = EmbeddedRegisters(database)
     settings = Settings(mode="demo", data=folder)

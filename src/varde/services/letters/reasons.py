@@ -220,7 +220,7 @@ PATIENT_REASONS: Texts = {
         "nb": "Du har sagt nei til brev her. Derfor kom brevet i posten. Du kan endre det under «Mine sperringer».",
         "nn": "Du har sagt nei til brev her. Derfor kom brevet i posten. Du kan endre det under «Mine sperringar».",
         "se": "Don leat biehttalan reivviid dáppe. Danne reive bođii poasttas. "
-        "Sáhtát rievdadit dan «Mu giddemat» vuolde.",
+        "Sáhtát rievdadit dan «Mu hehttemat» vuolde.",
         "en": "You have said no to letters here. That is why it came by post. You can change it under “My blocks”.",
     },
     "not-user": _paper(

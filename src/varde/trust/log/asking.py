@@ -106,11 +106,16 @@ def _id(value: str, columns: Columns, seen: frozenset[str], parameters: Paramete
     return "false" if row is None else f"a.id = {parameters.add(row)}::bigint"
 
 
+def of_patient(identifier: str, columns: Columns, parameters: Parameters) -> str:
+    """Rows that tell of a patient, by SQL."""
+    return f"({columns.patient}) = {parameters.add(resource_key('Patient', identifier))}::bigint"
+
+
 def _patient(value: str, columns: Columns, seen: frozenset[str], parameters: Parameters) -> str:
     kind, _, identifier = value.rpartition("/")
     if kind not in {"", "Patient"}:
         return "false"
-    return f"({columns.patient}) = {parameters.add(resource_key('Patient', identifier))}::bigint"
+    return of_patient(identifier, columns, parameters)
 
 
 def _date(value: str, columns: Columns, seen: frozenset[str], parameters: Parameters) -> str:
@@ -151,7 +156,7 @@ def _entity(value: str, columns: Columns, seen: frozenset[str], parameters: Para
     kind, _, identifier = value.partition("/")
     named = f"{parameters.add([value, identifier])}::text[]"
     bare = f"(a.resource_type = {parameters.add(kind)} or {parameters.add(value)} = any(a.resource_ids))"
-    found = f"(a.resource_ids && {named} and {bare})"
+    found = f"(({columns.things}) && {named} and {bare})"
     return f"({found} or {_patient(value, columns, seen, parameters)})" if kind == "Patient" else found
 
 

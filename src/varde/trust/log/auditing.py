@@ -79,7 +79,7 @@ class AuditEvents:
         columns = Columns.of(scope, "a")
         tests = asking.conditions(asked, columns, seen, parameters)
         if patient is not None:
-            tests.append(f"({columns.patient}) = {parameters.add(resource_key('Patient', patient))}::bigint")
+            tests.append(asking.of_patient(patient, columns, parameters))
         page = Page([], ignored=list(asked.ignored))
         if asked.total or asked.only_count:
             counting = Parameters()
@@ -109,10 +109,10 @@ class AuditEvents:
         order = "desc" if newest_first else "asc"
         return list(
             await own.fetch(
-                "select a.id, a.at, a.allowed, a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose,"
-                " a.ground, a.interaction, a.resource_type, a.resource_ids, a.query, a.through, a.decision_ref,"
-                f" {columns.actor} as actor, {columns.name} as actor_name, {columns.role} as role,"
-                f" {columns.patient} as patient"
+                f"select a.id, a.at, {columns.patient} as patient, a.allowed, a.actor_kind, a.unit, a.unit_name,"
+                f" a.acting_for, a.purpose, a.ground, a.interaction, a.resource_type, {columns.things} as resource_ids,"
+                f" a.query, a.through, a.decision_ref, {columns.actor} as actor, {columns.name} as actor_name,"
+                f" {columns.role} as role"
                 f" from trust_audit a where {where} order by a.at {order}, a.id {order} limit {most}",
                 *parameters.values,
             )

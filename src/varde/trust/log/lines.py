@@ -211,7 +211,7 @@ def _grouped(scope: Scope, asked: str) -> str:
     told = (
         f"a.actor_kind, a.unit, a.unit_name, a.acting_for, a.purpose, a.ground, a.allowed, {_THROUGH} as through,"
         f" {columns.patient} as patient,"
-        " a.interaction, a.resource_type, a.id, a.at, a.resource_ids,"
+        f" a.interaction, a.resource_type, a.id, a.at, {columns.things} as resource_ids,"
         f" {columns.actor} as actor, {columns.name} as name, {columns.role} as role,"
         " (a.at at time zone 'Europe/Oslo')::date as day"
     )
@@ -256,7 +256,7 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
     columns = Columns.of(scope, "a")
     found = await connection.fetchrow(
         f"select a.*, {columns.actor} as told_actor, {columns.name} as told_name, {columns.role} as told_role,"
-        f" {columns.patient} as told_patient, {_THROUGH} as told_through from trust_audit a"
+        f" {_THROUGH} as told_through, {columns.patient} as told_patient from trust_audit a"
         f" where a.id = {parameters.add(row)}::bigint and {open_rows}",
         *parameters.values,
     )
@@ -264,7 +264,8 @@ async def line_of(connection: Any, scope: Scope, row: int) -> Line | None:
         return None
     day = found["at"].astimezone(OSLO).date()
     parameters = Parameters()
-    told = {name: f"told_{name}" for name in ("actor", "name", "role", "through", "patient")}
+    told = {"actor": "told_actor", "name": "told_name", "role": "told_role", "through": "told_through",
+            "patient": "told_patient"}  # fmt: skip
     asked = condition(scope, "a", parameters)
     asked += f" and a.at >= {parameters.add(_start(day))} and a.at < {parameters.add(_start(day + timedelta(days=1)))}"
     tests = " and ".join(f"{name} is not distinct from {parameters.add(found[told.get(name, name)])}" for name in _SAME)
@@ -295,10 +296,8 @@ async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) ->
     """The single rows of a line, newest first."""
     parameters = Parameters()
     columns = Columns.of(scope, "a")
-    names = {
-        "actor": columns.actor, "name": columns.name, "role": columns.role, "patient": columns.patient,
-        "through": _THROUGH,
-    }  # fmt: skip
+    names = {"actor": columns.actor, "name": columns.name, "role": columns.role, "through": _THROUGH,
+             "patient": columns.patient}  # fmt: skip
     tests = " and ".join(
         f"({names.get(name) or f'a.{name}'}) is not distinct from {parameters.add(getattr(line, name))}"
         for name in _SAME
@@ -306,8 +305,9 @@ async def moments(connection: Any, scope: Scope, line: Line, most: int = 200) ->
     asked = condition(scope, "a", parameters)
     start, end = parameters.add(_start(line.day)), parameters.add(_start(line.day + timedelta(days=1)))
     rows = await connection.fetch(
-        f"select a.at, a.interaction, a.resource_type, a.resource_ids from trust_audit a where {asked}"
-        f" and a.at >= {start} and a.at < {end} and {tests} order by a.at desc, a.id desc limit {int(most)}",
+        f"select a.at, a.interaction, a.resource_type, {columns.things} as resource_ids from trust_audit a"
+        f" where {asked} and a.at >= {start} and a.at < {end} and {tests}"
+        f" order by a.at desc, a.id desc limit {int(most)}",
         *parameters.values,
     )
     return [Moment(row["at"], row["interaction"], row["resource_type"], tuple(references_of(row))) for row in rows]

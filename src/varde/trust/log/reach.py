@@ -53,12 +53,13 @@ def condition(scope: Scope, alias: str, parameters: Parameters, *, people: bool 
     if reach is Reach.NONE:
         return "false"
     patient = f"{alias}.patient = {parameters.add(resource_key('Patient', scope.patient))}::bigint"
+    seen = _tells_of_the_seen(scope, alias, parameters)
     if reach is Reach.OWN:
-        return f"({patient} and {own(scope, alias, parameters)})"
+        return f"({patient} and {own(scope, alias, parameters)} and ({_not_in_vain(alias)} or {seen}))"
     if people and _is_grown(scope):  # all of these are plain
-        told = f"{alias}.resource_type <> 'Consent' or {_tells_of_the_seen(scope, alias, parameters)}"
+        told = f"({alias}.resource_type <> 'Consent' and {_not_in_vain(alias)}) or {seen}"
         return f"({patient} and {alias}.actor_kind <> 'system' and ({told}))"
-    return f"({patient} and ({plain(scope, alias, parameters)} or {_tells_of_the_seen(scope, alias, parameters)}))"
+    return f"({patient} and ({plain(scope, alias, parameters)} or {seen}))"
 
 
 def reach_of(scope: Scope) -> Reach:
@@ -81,8 +82,16 @@ def plain(scope: Scope, alias: str, parameters: Parameters) -> str:
     """
     nothing_named = f"cardinality({alias}.resource_ids) = 0"
     if _is_grown(scope):
-        return f"(({alias}.actor_kind <> 'system' and {alias}.resource_type <> 'Consent') or {nothing_named})"
-    return f"({nothing_named} or {own(scope, alias, parameters)})"
+        told = f"{alias}.actor_kind <> 'system' and {alias}.resource_type <> 'Consent' and {_not_in_vain(alias)}"
+        return f"(({told}) or {nothing_named})"
+    return f"({nothing_named} or ({own(scope, alias, parameters)} and {_not_in_vain(alias)}))"
+
+
+def _not_in_vain(alias: str) -> str:
+    """No try of a patient, or of one who acts for one, at a thing that they were kept from: it stands in the log of
+    the patient whose it is, and a try at what is not there stands in nobody's."""
+    tried = f"{alias}.actor_kind in ('patient', 'representative') and not {alias}.allowed"
+    return f"not ({tried} and cardinality({alias}.resource_ids) > 0)"
 
 
 def _is_grown(scope: Scope) -> bool:
@@ -144,24 +153,27 @@ def names_hidden(scope: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A row's actor, name and patient as a reader may have them, as SQL."""
+    """A row's actor, name, patient and what it names, as a reader may have them, as SQL."""
 
     actor: str
     name: str
     role: str
     patient: str
-    """Staff are not told on whom they were refused: a thing that is there has a patient, one that never was has none,
-    and an id could be tried and then looked up here (FAM-24, FAM-33)."""
+    things: str
 
     @classmethod
     def of(cls, scope: Scope, alias: str) -> Columns:
-        """For rows named `alias`. Staff under threat are one and the same nobody."""
-        blind = scope.actor.kind is ActorKind.STAFF and not scope.audits
-        patient = f"case when {alias}.allowed then {alias}.patient end" if blind else f"{alias}.patient"
+        """For rows named `alias`. Staff under threat are one and the same nobody. What a member of staff was kept out
+        of, and whose it is, is not told them afterwards: it would tell that there is something (FAM-33)."""
+        patient, things = f"{alias}.patient", f"{alias}.resource_ids"
         if not names_hidden(scope):
-            return cls(f"{alias}.actor", f"{alias}.actor_name", f"{alias}.role", patient)
-        hidden = f"({alias}.actor_kind = 'staff' and {alias}.actor in (select hpr from trust_shielded))"
-        actor, name, role = (
-            f"case when {hidden} then '' else {alias}.{column} end" for column in ("actor", "actor_name", "role")
-        )
-        return cls(actor, name, role, patient)
+            if scope.actor.kind is ActorKind.STAFF and not scope.audits:
+                patient = f"case when {alias}.allowed then {patient} end"
+                things = f"case when {alias}.allowed then {things} else '{{}}' end"
+            return cls(f"{alias}.actor", f"{alias}.actor_name", f"{alias}.role", patient, things)
+        under_threat = f"({alias}.actor_kind = 'staff' and {alias}.actor in (select hpr from trust_shielded))"
+
+        def told(column: str) -> str:
+            return f"case when {under_threat} then '' else {alias}.{column} end"
+
+        return cls(told("actor"), told("actor_name"), told("role"), patient, things)
