@@ -31,15 +31,16 @@ async def ingrid(demo: DemoServer) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=demo.fhir, timeout=30) as client:
         headers = demo.headers("--staff", demo.worker("doctor")["hpr"])
         found = (await client.get(f"/Communication?patient={person['id']}", headers=headers)).json()
-        for entry in found["entry"][:2]:
-            await client.get(f"/Communication/{entry['resource']['id']}", headers=headers)
+        letters = [entry["resource"] for entry in found["entry"] if "topic" in entry["resource"]]
+        for letter in letters[:2]:
+            await client.get(f"/Communication/{letter['id']}", headers=headers)
         stranger = next(
             one for one in demo.everybody
             if one.get("position") == "doctor" and one["unit"]["name"].startswith("Barneavdelingen")
         )  # fmt: skip
         refused = await client.get(f"/Patient/{person['id']}", headers=demo.headers("--staff", stranger["hpr"]))
         assert refused.status_code == 404
-    return person | {"letter": found["entry"][0]["resource"], "stranger": stranger}
+    return person | {"letter": letters[0], "stranger": stranger}
 
 
 def _text(page: str) -> str:
