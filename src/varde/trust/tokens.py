@@ -1,10 +1,10 @@
 """Tokens at the FHIR API, and what they grant. Apps' tokens (smart/), HelseID's (helseid/) and the demo's own map to
 the same Scope and Grant, so that there is one authoriser.
 
-A token is judged once a minute and its signature with it, but at every request where others can shut the door
-meanwhile: of who acts for another, and of the young. Every request is held to revocation, to the token's end, and to
-its own proof of possession. The demo's tokens are signed with a key in the demo's folder and accepted in demo mode
-only.
+A token is judged once a minute and its signature with it. Where others can shut the door meanwhile (who acts for
+another, the young) what binds the persons is asked at every request. Every request is held to revocation, to the
+token's end, and to its own proof of possession. The demo's tokens are signed with a key in the demo's folder and
+accepted in demo mode only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -161,10 +161,19 @@ class Authenticator:
             self._known[digest] = known
             if len(self._known) > _CACHE:
                 self._known.popitem(last=False)
-        elif known.opened is not None and self._apps is not None and await self._apps.is_revoked(known.opened):
+            return known
+        if known.opened is not None and self._apps is not None and await self._apps.is_revoked(known.opened):
             self._known.pop(digest, None)
             raise WrongToken("the access was withdrawn")
-        return known
+        return known if _lasts(known.scope) else replace(known, scope=await self._anew(known.scope))
+
+    async def _anew(self, scope: Scope) -> Scope:
+        """The same scope by what binds the two persons now. Raises WrongToken."""
+        try:
+            now = await self._access.for_session(scope.actor.key, scope.patient or "")
+        except (Refused, LookupError):
+            raise WrongToken("the token's holder is not let in any more") from None
+        return replace(scope, actor=now.actor, ground=now.ground, mandate=now.mandate)
 
     async def _judge(self, token: str, digest: bytes, now: float) -> _Judged:
         try:
@@ -174,8 +183,7 @@ class Authenticator:
         # What a person may see is decided anew after a minute, and at midnight, when ages change.
         midnight = datetime.combine(today(self._access.clock) + timedelta(days=1), time(), OSLO).timestamp()
         token_hash = urlsafe_b64encode(digest).decode().rstrip("=")
-        reused = _REUSED if _lasts(scope) else 0
-        return _Judged(min(expires, now + reused, midnight), scope, token_hash, thumbprint, opened)
+        return _Judged(min(expires, now + _REUSED, midnight), scope, token_hash, thumbprint, opened)
 
     async def _read(self, token: str) -> tuple[Scope, float, str | None, Opened | None]:
         """(scope, when the token expires, the key it is bound to, what an app's token is revoked by)."""

@@ -173,12 +173,14 @@ class Shell:
         viewer = viewer_of(request)
         staff_side = request.url.path.startswith(("/arbeid", "/drift"))
         words = Words(language, self.clock.now())
+        menu = self._menu(viewer, staff_side)
         context = {
             "request": request,
             "path": request.url.path,
             "viewer": viewer,
             "staff_side": staff_side,
-            "menu": self._menu(viewer, staff_side),
+            "menu": menu,
+            "here": _here(menu, request.url.path),
             "csrf_token": csrf_token_of(request),
             "flashes": flash.read(request),
             "words": words,
@@ -190,6 +192,12 @@ class Shell:
         if viewer is None:
             return ()
         return self.staff_menu if staff_side else self.patient_menu
+
+
+def _here(menu: Sequence[MenuItem], path: str) -> str:
+    """The entry under which a page lies: the nearest, where one entry lies under another. Empty for none."""
+    under = (item.path for item in menu if item.path not in {"/", "/arbeid"} and path.startswith(f"{item.path}/"))
+    return max(under, key=len, default="")
 
 
 def render(request: Request, template: str, /, *, status_code: int = 200, **values: Any) -> HTMLResponse:

@@ -79,6 +79,7 @@ async def test_fam_33_every_kind_of_block_is_explained_made_opened_and_lifted(
     assert await looked_at(browser, demo, visitor, BLOCKS, address, made[0]) == []
     one = await visitor.get(made[0])
     assert "Dette betyr det" in one.text and "Gjelder siden" in one.text
+    assert set(one.all("//nav//a[@aria-current]/@href")) == {BLOCKS}, "one entry of the menu, and not that above it"
     page = await visitor.submit(one, "/opphev")
     assert standing(page) == before
     assert (await visitor.get(made[0], 404)).status == 404
