@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,17 @@ from varde.app import House, build
 from varde.asgi import Varde
 from varde.clock import MovableClock
 from varde.db import ensure_database, migrate
+from varde.edges.registers import Extent, GuardianKind, Guardianship, RegisteredPerson
+from varde.edges.registers.embedded import fill
 from varde.embedded import EmbeddedPostgres
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.http.rest import FhirApplication
+from varde.services import Platform
 from varde.settings import Settings
-from varde.trust.persons import make_number
+from varde.trust.persons import make_number, system_of
 from varde.trust.tokens import DemoTokens
 
+GUARDIAN_BORN = date(1979, 3, 2)
 BASE = "http://127.0.0.1:8000/fhir"
 REQUESTS = {"read": "/Observation/o1", "search, 20 found": "/Observation?_count=20&_sort=-date"}
 
@@ -104,7 +109,9 @@ async def measure(url: str, data: Path, requests: int, server: int) -> None:
     platform = house.platform
     number = next(made for n in range(100) if (made := make_number(BORN, 100 + n)))
     system = platform.access.for_system("bench")
-    await platform.store.write_many(system, [*resources(number), *_staff()])
+    guardian = next(made for n in range(100) if (made := make_number(GUARDIAN_BORN, 100 + n)))
+    await platform.store.write_many(system, [*resources(number), *_staff(), _guardian(guardian)])
+    await _register(platform, number, guardian)
     varde, tokens = Varde(house), DemoTokens(data, clock)
 
     async def nobody(headers: Mapping[str, str], method: str, path: str) -> NoGate:
@@ -117,6 +124,7 @@ async def measure(url: str, data: Path, requests: int, server: int) -> None:
 
     callers = {
         "a patient": {"kind": "person", "pid": number},
+        "a guardian": {"kind": "person", "pid": guardian, "for": number},
         "a doctor": {"kind": "staff", "hpr": "8100001"},
         "a system": {"kind": "system", "name": "bench", "scope": "system/*.rs"},
     }
@@ -137,6 +145,22 @@ async def measure(url: str, data: Path, requests: int, server: int) -> None:
 def _line(what: str, who: str, gated: tuple[float, float], bare: tuple[float, float]) -> str:
     own, database = gated[0] - bare[0], gated[1] - bare[1]
     return f"{what:<18}{who:<12}{own:>20.3f}{database:>12.3f}{own + database:>10.3f}{sum(bare):>10.3f}"
+
+
+def _guardian(number: str) -> dict[str, Any]:
+    return {"resourceType": "Patient", "id": "guardian", "birthDate": GUARDIAN_BORN.isoformat(),
+            "name": [{"text": "En Verge"}], "identifier": [{"system": system_of(number), "value": number}]}  # fmt: skip
+
+
+async def _register(platform: Platform, ward: str, guardian: str) -> None:
+    """Put the two into the population register: one acts for the other, which is asked about at every request."""
+    bond = Guardianship(guardian, GuardianKind.ADULT, Extent.PERSONAL)
+    persons = [
+        RegisteredPerson(ward, "Kari Nordmann", BORN, guardians=(bond,)),
+        RegisteredPerson(guardian, "En Verge", GUARDIAN_BORN),
+    ]
+    async with platform.store.transaction() as connection:
+        await fill(connection, persons, {})
 
 
 def _staff() -> list[dict[str, Any]]:

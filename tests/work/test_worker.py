@@ -354,4 +354,5 @@ async def test_a_receipt_that_comes_late_reaches_a_live_worker(database: Databas
         await send(database, letter("a", clock.now()))
         await until(lambda: len(hearing.told) == 2)
         await asyncio.sleep(0.3)
-    assert hearing.told == [("a", "accepted"), ("a", "posted")]
+    # Each once. The other worker may have fetched the late one before the first has stored the answer.
+    assert sorted(hearing.told) == [("a", "accepted"), ("a", "posted")]

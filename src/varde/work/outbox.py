@@ -80,7 +80,8 @@ class Unknown:
 Outcome = Receipt | Passing | Permanent | Unknown
 Told = Receipt | Permanent | Unknown
 Receiver = Callable[[Connection, Sequence[tuple[Message, Told]]], Awaitable[None]]
-"""A service's own reaction, in the transaction that stores the outcomes. Each receipt is told once."""
+"""A service's own reaction, in the transaction that stores the outcomes. Each receipt is told once, in no promised
+order: what came later may be heard before the answer to the sending itself."""
 
 
 def merge(receivers: Iterable[Mapping[str, Receiver]]) -> dict[str, Receiver]:

@@ -83,6 +83,17 @@ async def test_fam_07_either_parent_gives_and_withdraws_and_it_takes_effect_at_o
     assert {row["actor_name"] for row in rows} == {"Kari Nord", "Ola Nord"}
 
 
+async def test_fam_08_youth_access_takes_nothing_from_the_parents(home: Household) -> None:
+    await family(home)
+    referral = await home.referral("Liv Nord")
+    await assess(home, referral, "Liv Nord", "Kari Nord", "Ola Nord")
+    before = [(await home.scope(name, "Liv Nord")).mandate for name in ("Kari Nord", "Ola Nord")]
+    assert [await seen(home, name) for name in home.people] == [1, 1, 0]
+    await decide(home, "Kari Nord", give=True)
+    assert [(await home.scope(name, "Liv Nord")).mandate for name in ("Kari Nord", "Ola Nord")] == before
+    assert [await seen(home, name) for name in home.people] == [1, 1, 1]
+
+
 @pytest.mark.parametrize(("born", "allowed"), [("2013-11-25", False), ("2013-11-24", True), ("2010-11-25", True),
                                                ("2010-11-24", False)])  # fmt: skip
 async def test_fam_06_youth_access_is_for_those_of_13_to_15(home: Household, born: str, allowed: bool) -> None:
