@@ -132,6 +132,19 @@ async def test_an_assessed_referral_opens_to_the_young_person_and_the_parent_fam
         assert len(found.get("entry", ())) == 1, (asked, found)
 
 
+async def test_results_wait_for_a_talk_or_are_released_or_kept_from_a_parent_fam_03_fam_04_fam_35(
+    demo: DemoServer,
+) -> None:
+    sofie, randi, ingrid = (demo.person(name)["fnr"] for name in ("Sofie Lyng", "Randi Lyng", "Ingrid Solberg"))
+    seen = []
+    for asked in (("--person", sofie), ("--person", randi, "--for", sofie), ("--person", ingrid)):
+        headers = {"authorization": f"Bearer {demo.token(*asked)}"}
+        async with httpx.AsyncClient(headers=headers, timeout=30) as client:
+            found = (await client.get(f"{demo.fhir}/DiagnosticReport")).json()
+        seen.append([one["resource"]["code"]["text"] for one in found.get("entry", ())])
+    assert seen == [[], ["Blodprøver"], []]
+
+
 async def test_one_is_found_by_the_number_of_before(demo: DemoServer) -> None:
     amina = demo.person("Amina Yusuf")
     headers = {"authorization": f"Bearer {demo.token('--person', amina['former'][0])}"}

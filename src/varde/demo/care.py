@@ -1,4 +1,4 @@
-"""The synthetic region's care: referrals, episodes and appointments of a patient at a ward, as FHIR."""
+"""The synthetic region's care: referrals, episodes, appointments and results of a patient at a ward, as FHIR."""
 
 from __future__ import annotations
 
@@ -89,3 +89,21 @@ def course(
         "participant": participants,
     }
     return [referral, episode, appointment]
+
+
+def report(random: Random, human: Human, record: list[Resource], about: str, today: date) -> Resource:
+    """The report of results that the unit of the first referral in the record has from the laboratory since
+    yesterday."""
+    referral = next(one for one in record if one["resourceType"] == "ServiceRequest")
+    return {
+        "resourceType": "DiagnosticReport",
+        "id": stable_id(random, bucket_of(human.id)),
+        "status": "final",
+        "code": {"text": about},
+        "subject": _subject(human),
+        "basedOn": [{"reference": f"ServiceRequest/{referral['id']}"}],
+        "performer": referral["performer"],
+        "effectiveDateTime": at(today - timedelta(days=3), 9, 0).isoformat(),
+        "issued": at(today - timedelta(days=1), 14, 30).isoformat(),
+        "conclusion": "Svaret er klart.",
+    }

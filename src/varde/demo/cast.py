@@ -36,6 +36,7 @@ def cast(maker: Maker) -> list[Human]:
         return maker.human(born=born, gender=gender, part=part, **(settled | given))
 
     ingrid = one("Ingrid Solberg", 47, "female", "bruker portalen")
+    ingrid.results = ["Vevsprøve fra huden"]
     lars = one("Lars Myrvang", 38, "male", "forelder, bor med barna")
     nora = one("Nora Myrvang", 36, "female", "forelder, bor med barna", street=lars.street)
     home = {"street": lars.street, "parents": [nora.number, lars.number]}
@@ -78,6 +79,7 @@ def _families(
                 parents=[randi.number])  # fmt: skip
     sofie.consents = [YouthAccess(patient=sofie.id, at=_days_ago(maker, 20), by=f"Patient/{randi.id}")]
     sofie.assessed_for = [sofie.id, randi.id]
+    sofie.results = ["Blodprøver", "Prøver hun ba om alene"]
     berit = one("Berit Vik", 58, "female", "verge")
     else_ = one("Else Vik", 86, "female", "har verge", user=False, mobile=None, email=None)
     else_.guardians = [_guardian(maker, berit, GuardianKind.ADULT, Extent.BOTH)]

@@ -61,6 +61,8 @@ class Human:
     """What they, or others about them, have decided."""
     assessed_for: list[str] = field(default_factory=list)
     """Ids of the Patients to whom a clinician has opened their referral."""
+    results: list[str] = field(default_factory=list)
+    """What the reports of results in their record are about."""
     dies: bool = False
     """Dies as the demo begins: the register tells of it, and a letter is under way."""
     part: str | None = None

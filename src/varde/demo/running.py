@@ -29,6 +29,7 @@ from varde.demo.filling import Region, fill, mark, parse_mark, region_of
 from varde.demo.issuer import MOUNT, Issuer
 from varde.demo.persons import patients, staff, write_directory
 from varde.demo.story import DAYS, Story
+from varde.demo.withheld import withhold
 from varde.demo.world import World
 from varde.embedded import EmbeddedPostgres, database_url
 from varde.observe import forget_metrics
@@ -207,6 +208,7 @@ async def _letters(house: House, past: SetClock, region: Region, until: datetime
     started = time.monotonic()
     with console.status("Sending the letters of the last days …"):
         count = await Story(house, past, region, until).tell()
+        await withhold(house.platform, region, until)
     console.print(f"Sent the {count} letters of the last {DAYS} days in {time.monotonic() - started:.1f} s.")
 
 

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from random import Random
 
-from varde.demo.care import course
+from varde.demo.care import course, report
 from varde.demo.cast import cast
 from varde.demo.deciding import decisions
 from varde.demo.people import (
@@ -139,6 +139,7 @@ class World:
         if random.random() < 0.3:
             other = _suited(random, near, years)
             out += course(random, human, other, fixed.workers, self.today, days=-random.randrange(5, 300))
+        out += [report(random, human, out, about, self.today) for about in human.results]
         return [_marked(one) for one in (*out, *decisions(random, human, out, fixed.workers))]
 
 

@@ -18,7 +18,7 @@ from varde.fhir.keys import bucket_of, new_id
 from varde.services.family import withholding
 from varde.services.family.rules import NotAllowed
 from varde.services.family.withholding import About
-from varde.services.family.withholding_rules import CAUSES, Cause, Choice, Event, Tie, Way
+from varde.services.family.withholding_rules import CAUSES, Cause, Choice, Event, Tie, Way, released
 from varde.trust.access import ROLE_SYSTEM
 from varde.trust.explaining import who_may_see
 from varde.trust.law.marks import RESTRICTION, TO_PARENTS, TO_YOUTH
@@ -415,3 +415,17 @@ async def test_staff_find_their_own_patients_and_nobody_elses(home: Household) -
         assert [one.name for one in await withholding.patients(home.platform, doctor, search)] == ["Liv Nord"]
     for search in ("Kari", "", home.people["Kari Nord"].number, "Liv Sør"):
         assert await withholding.patients(home.platform, doctor, search) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "left"),
+    [
+        (Way.OPEN, {TO_PARENTS, TO_YOUTH}),
+        (Way.UNTIL, {TO_PARENTS, TO_YOUTH}),
+        (Way.PARENTS, {TO_YOUTH}),
+        (Way.YOUTH, {TO_PARENTS}),
+        (Way.ALL, set()),
+    ],
+)
+def test_what_is_withheld_from_somebody_is_not_released_to_them(way: Way, left: set[str]) -> None:
+    assert released(way, frozenset({TO_PARENTS, TO_YOUTH})) == left

@@ -254,7 +254,7 @@ def _asked(form: Form) -> Asked:
     cause = form.one("grunn")
     choice = Choice(
         way, until, Event(event) if event else None, Cause(cause) if cause in set(Cause) else None,
-        form.one("begrunnelse")[:LONGEST_REASON], frozenset(form.all("frigi")),
+        form.one("begrunnelse")[:LONGEST_REASON], rules.released(way, frozenset(form.all("frigi"))),
     )  # fmt: skip
     return Asked(way, choice, also, versions, fault)
 

@@ -110,6 +110,12 @@ class Choice:
         return CODES[self.way]
 
 
+def released(way: Way, marks: frozenset[str]) -> frozenset[str]:
+    """The marks that mean anything beside a way: what is withheld from somebody is not released to them."""
+    hidden = {Way.PARENTS: {TO_PARENTS}, Way.YOUTH: {TO_YOUTH}, Way.ALL: {TO_PARENTS, TO_YOUTH}}
+    return marks - hidden.get(way, set())
+
+
 def ways(years: int) -> Sequence[Way]:
     """What can be chosen for a patient of this age: the code for the young person means nothing from 16 (FAM-05)."""
     return [way for way in Way if way is not Way.YOUTH or years < HEALTH_MAJORITY]
