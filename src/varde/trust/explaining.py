@@ -21,7 +21,7 @@ from varde.trust.law import ties
 from varde.trust.law.explaining import Asking, Recorded, explain, explain_staff
 from varde.trust.law.table import Relation
 from varde.trust.policy import Decision, StaffRole
-from varde.trust.referrals import assessed
+from varde.trust.referrals import Opened, assessed, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ async def who_may_see(
     if patient is None or stored.patient is None:
         return []
     async with access.store.database.connection() as connection:
-        opened = await open_to(connection, access, stored.patient, stored.rid)
+        opened = await assessment_of(connection, access, stored.patient, stored.rid)
         units = await _units(connection, access, stored.patient)
         held = await withholding.codes_of(connection, stored.rid, stored.patient, access.clock.now())
     if labelled is None:
-        recorded = Recorded.of(stored.resource, opened, held)
+        recorded = Recorded.of(stored.resource, opened.to if opened else None, held)
     else:
         meta = {**(stored.resource.get("meta") or {}), "security": list(labelled)}
-        recorded = Recorded.of({**stored.resource, "meta": meta}, opened)
+        recorded = Recorded.of({**stored.resource, "meta": meta}, opened.to if opened else None)
     found = [await _person(access, recorded, patient, patient)]
     others = [await _person(access, recorded, one, patient) for one in await access.bound_to(patient)]
     found += sorted(others, key=lambda one: one.name)
@@ -83,16 +83,31 @@ async def _person(access: Access, recorded: Recorded, one: Person, patient: Pers
     return Seer(f"Patient/{one.id}", one.name, [bond.relation for bond in facts.bonds], None, decision)
 
 
-async def open_to(connection: Any, access: Access, patient: int, rid: int) -> frozenset[int] | None:
-    """rids of the Patients to whom every referral is open that a resource is tied to; None where one of these is not
-    assessed, or there is none."""
+async def who_would_see(
+    access: Access, connection: Any, patient_id: str, rid: int, resource: Mapping[str, Any]
+) -> tuple[frozenset[str], Opened | None]:
+    """(ids of the Patients of those who would see such a resource of the patient's if it hung together with the one
+    that has this rid, the assessment of its referrals): for a service that sends what is not written yet (FAM-19).
+
+    Raises LookupError, Unavailable.
+    """
+    patient = await access.known(patient_id)
+    opened = await assessment_of(connection, access, resource_key("Patient", patient_id), rid)
+    held = await withholding.codes_of(connection, rid, resource_key("Patient", patient_id), access.clock.now())
+    recorded = Recorded.of(resource, opened.to if opened else None, held)
+    asked = [patient, *await access.bound_to(patient)]
+    seers = [await _person(access, recorded, one, patient) for one in asked]
+    allowed = (one.reference.removeprefix("Patient/") for one in seers if one.decision.allowed)
+    return frozenset(allowed), opened
+
+
+async def assessment_of(connection: Any, access: Access, patient: int, rid: int) -> Opened | None:
+    """What is assessed of every referral that a resource is tied to (rids of the Patient and of the resource); None
+    where one of these is not assessed, or there is none."""
     made = await assessed(connection, [patient], access.clock.now())
     parameters = Parameters()
     rows = await connection.fetch(ties.roots(f"{parameters.add(patient)}::bigint", parameters), *parameters.values)
-    roots = {row["referral"] for row in rows if row["rid"] == rid}
-    if not roots or any(one not in made for one in roots):
-        return None
-    return frozenset.intersection(*(made[one].to for one in roots))
+    return together(made, {row["referral"] for row in rows if row["rid"] == rid})
 
 
 async def _units(connection: Any, access: Access, patient: int) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ is refused here, whoever writes it and by whichever way (FAM-21).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from varde.fhir.keys import resource_key
 from varde.fhir.model import ProjectedRow
 from varde.fhir.search.dates import OPEN_HIGH
 from varde.trust import consents
-from varde.trust.consents import ReferralAssessment
+from varde.trust.consents import Paper, ReferralAssessment
 from varde.trust.law.table import Assessment, Band
 from varde.trust.persons import PARENTS_FULL_UNTIL, age
 
@@ -52,12 +52,13 @@ class Assessments:
             return
         await _may_name(connection, found)
         await connection.executemany(
-            "insert into trust_assessment (rid, patient, referral, dated, starts, ends, opened)"
-            " values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into trust_assessment (rid, patient, referral, dated, starts, ends, opened, paper)"
+            " values ($1, $2, $3, $4, $5, $6, $7, $8)",
             [
                 (
                     row.rid, row.patient, resource_key("ServiceRequest", one.referral), one.at, one.starts or one.at,
                     one.ends or OPEN_HIGH, sorted(resource_key("Patient", who) for who in one.opened_to),
+                    one.paper.value,
                 )
                 for row, one in found
             ],
@@ -122,6 +123,7 @@ class Opened:
     dated: datetime
     to: frozenset[int]
     """rids of Patients: the patient's own, and parents'."""
+    paper: Paper = Paper.PARENTS
 
     def seen_by(self, who: int) -> Assessment:
         """How it looks to somebody."""
@@ -130,13 +132,30 @@ class Opened:
         return Assessment.TO_OTHERS if self.to else Assessment.CLOSED
 
 
+_NARROWEST = (Paper.NONE, Paper.YOUTH, Paper.PARENTS)
+
+
+def together(made: Mapping[int, Opened], referrals: Iterable[int]) -> Opened | None:
+    """What holds for a thing that is tied to several referrals (rids of ServiceRequests): open to those alone to whom
+    all are, and paper as the narrowest says. None where one is not assessed, or there is none."""
+    found = [made.get(one) for one in referrals]
+    known = [one for one in found if one is not None]
+    if not found or len(known) < len(found):
+        return None
+    return Opened(
+        max(one.dated for one in known),
+        frozenset.intersection(*(one.to for one in known)),
+        min((one.paper for one in known), key=_NARROWEST.index),
+    )
+
+
 async def assessed(connection: Any, patients: Sequence[int], now: datetime) -> Mapping[int, Opened]:
     """The assessments in force at `now` of these patients' referrals, by the ServiceRequest's rid; missing: not
     assessed. For the house itself: who is shown what is decided by scopes."""
     rows = await connection.fetch(
-        "select distinct on (patient, referral) referral, dated, opened from trust_assessment"
+        "select distinct on (patient, referral) referral, dated, opened, paper from trust_assessment"
         " where patient = any($1::bigint[]) and dated <= $2 and starts <= $2 and ends > $2"
         " order by patient, referral, dated desc, rid desc",
         list(patients), now,
     )  # fmt: skip
-    return {row["referral"]: Opened(row["dated"], frozenset(row["opened"])) for row in rows}
+    return {row["referral"]: Opened(row["dated"], frozenset(row["opened"]), Paper(row["paper"])) for row in rows}

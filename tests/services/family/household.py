@@ -23,7 +23,7 @@ from varde.trust.access import ROLE_SYSTEM, Person, note_portal_use
 from varde.trust.persons import HPR, make_number, system_of
 from varde.trust.scope import Scope
 
-UNIT = new_id()
+UNIT, PLACE = new_id(), new_id()
 DOCTOR, SECRETARY = "8000001", "8000002"
 HOME, AWAY = PostalAddress(("Storgata 1",), "9008", "TROMSØ"), PostalAddress(("Sjøgata 2",), "8006", "BODØ")
 _NAMES = ("Kari", "Ola", "Anne", "Per", "Liv", "Nils")
@@ -122,7 +122,8 @@ class Household:
                 "start": start.isoformat(), "end": (start + timedelta(minutes=30)).isoformat(),
                 "created": self.clock.now().isoformat(), "basedOn": [{"reference": f"ServiceRequest/{referral}"}],
                 "supportingInformation": [{"reference": f"Organization/{UNIT}"}],
-                "participant": [{"actor": subject, "status": "accepted"}],
+                "participant": [{"actor": subject, "status": "accepted"},
+                                {"actor": {"reference": f"Location/{PLACE}"}, "status": "accepted"}],
             },
         )  # fmt: skip
         return referral
@@ -147,7 +148,11 @@ class Household:
 
 
 def _ward() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"resourceType": "Organization", "id": UNIT, "name": "Barneavdelingen"}]
+    found: list[dict[str, Any]] = [
+        {"resourceType": "Organization", "id": UNIT, "name": "Barneavdelingen",
+         "telecom": [{"system": "phone", "value": "+47 77 62 60 00"}]},
+        {"resourceType": "Location", "id": PLACE, "status": "active", "name": "UNN Tromsø, 3. etasje"},
+    ]  # fmt: skip
     for hpr, role in ((DOCTOR, "doctor"), (SECRETARY, "secretary")):
         found += [
             {"resourceType": "Practitioner", "id": f"p{hpr}", "identifier": [{"system": HPR, "value": hpr}],

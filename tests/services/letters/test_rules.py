@@ -96,6 +96,18 @@ def way(facts: Facts, appointment: datetime | None = None, configuration: Config
         ("FAM-04", replace(YOUTH, referral_assessed=True, withheld_from_parents=True),
          Channel.NONE, "withheld", "withheld"),
         ("FAM-04", replace(YOUTH, withheld_from_parents=True), Channel.NONE, "withheld", "withheld"),
+        ("FAM-19", replace(YOUTH, referral_assessed=True, paper="none"), Channel.NONE, "no-paper", "withheld"),
+        ("FAM-19", replace(YOUTH, referral_assessed=True, paper="youth"), Channel.PAPER, "youth-on-paper", None),
+        ("FAM-04", replace(YOUTH, referral_assessed=True, paper="youth", withheld_from_parents=True),
+         Channel.PAPER, "youth-on-paper", None),
+        ("FAM-19", replace(GROWN, age=13, referral_assessed=True, paper="none"),
+         Channel.DIGITAL, "youth-digital", None),
+        ("FAM-19", replace(GROWN, age=13, referral_assessed=True, paper="youth"),
+         Channel.DIGITAL, "youth-digital", None),
+        ("FAM-19", replace(GROWN, age=13, referral_assessed=True, young_may_see=False),
+         Channel.PAPER, "child-on-paper", None),
+        ("FAM-21", replace(GROWN, age=13, referral_assessed=True, young_may_see=False, parents_may_see=True,
+                           a_representative_is_digital=True), Channel.DIGITAL, "child-digital", None),
         ("LET-08", replace(GROWN, protection="strengtFortrolig"), Channel.DIGITAL, "digital", None),
         ("LET-08", replace(GROWN, reserved=True, protection="strengtFortrolig"),
          Channel.NONE, "protected", "protected"),
@@ -384,8 +396,10 @@ some_facts = st.builds(
     a_representative_is_digital=st.booleans(),
     parent_at_home_is_digital=st.none() | st.booleans(),
     referral_assessed=st.booleans(),
+    young_may_see=st.booleans(),
     parents_may_see=st.booleans(),
     withheld_from_parents=st.booleans(),
+    paper=st.sampled_from(["parents", "youth", "none"]),
 )
 configurations = st.builds(
     Configuration,
@@ -423,7 +437,11 @@ def test_whatever_the_facts(
             assert not found.digital, "FAM-19"
         if facts.withheld_from_parents:
             assert not found.to_representatives, "FAM-04"
-            assert not found.printed_at_once, "FAM-04"
+            assert not found.printed_at_once or facts.paper == "youth", "FAM-04"
+        if facts.paper == "none":
+            assert not found.printed_at_once, "the clinician chose that no paper goes"
+        if not facts.young_may_see and not facts.parents_may_see:
+            assert not found.digital, "FAM-19"
     if facts.age >= 16:
         assert not found.to_representatives, "FAM-10"
 

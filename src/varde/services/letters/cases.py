@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from varde.fhir.keys import resource_key
+from varde.services.letters import young
 from varde.services.letters.keeping import own_scope
 from varde.services.letters.library import LetterFacts
 from varde.services.letters.model import NOT_YET, RESTRICTION, Party
@@ -71,6 +73,12 @@ def patient_of(appointment: Mapping[str, Any]) -> str | None:
     return None
 
 
+def restrictions_of(resource: Mapping[str, Any]) -> tuple[str, ...]:
+    """The codes of 9603 that a letter about this carries too."""
+    labels = (resource.get("meta") or {}).get("security", ())
+    return tuple(one["code"] for one in labels if one.get("system") == RESTRICTION and one["code"] != NOT_YET)
+
+
 def start_of(appointment: Mapping[str, Any]) -> datetime | None:
     """When it begins; None for one without a time."""
     return datetime.fromisoformat(appointment["start"]) if appointment.get("start") else None
@@ -130,6 +138,8 @@ async def gather(
     for appointment in appointments:
         one = known.get(patient_of(appointment) or "")
         if one is not None:
+            rid = resource_key("Appointment", str(appointment["id"]))
+            one = await young.assessed(platform, connection, one, rid, restrictions_of(appointment))
             place = next((places[p].resource for p in _references([appointment], "Location") if p in places), {})
             referral = next(
                 (referrals[r].resource for r in _references([appointment], "ServiceRequest") if r in referrals), {}
@@ -143,7 +153,6 @@ def _case(
 ) -> Case:
     start = start_of(appointment)
     assert start is not None
-    labels = (appointment.get("meta") or {}).get("security", ())
     facts = LetterFacts(
         patient=known.party.name,
         unit=unit.party.name,
@@ -169,9 +178,7 @@ def _case(
         id=str(appointment["id"]),
         start=start,
         status=str(appointment["status"]),
-        restrictions=tuple(
-            label["code"] for label in labels if label.get("system") == RESTRICTION and label["code"] != NOT_YET
-        ),
+        restrictions=restrictions_of(appointment),
         known=known,
         unit=unit,
         facts=facts,

@@ -42,12 +42,12 @@ class Envelope:
 def envelope(known: Known, language: str) -> Envelope | None:
     """Where a letter to this patient goes on paper; None when nobody knows an address, or nobody may (LET-08).
 
-    For a child under 16 it is to the parents (LET-03, LET-02).
+    For a child under 16 it is to the parents (LET-03, LET-02), from 12 unless the clinician chose otherwise.
     """
     address = known.envelope
     if address is None or known.facts.protection in rules.HIDDEN_ADDRESS:
         return None
     name = known.party.name
-    if known.facts.age < rules.OWN:
+    if known.facts.age < rules.YOUTH or (known.facts.age < rules.OWN and known.facts.paper != "youth"):
         name = _PARENTS.get(language, _PARENTS["nb"]).format(name=name)
     return Envelope(Recipient(name, address.lines, address.postal_code, address.city, address.country), address)

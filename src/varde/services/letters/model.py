@@ -143,6 +143,11 @@ class Letter:
         return self.subject.reference.removeprefix("Patient/")
 
     @property
+    def rid(self) -> int:
+        """rid of the Communication."""
+        return resource_key("Communication", self.id)
+
+    @property
     def patient_key(self) -> int:
         """rid of that Patient."""
         return resource_key("Patient", self.patient)

@@ -38,11 +38,18 @@ class Reachable:
     party: Party
     contact: Contact
     language: str
+    at_home: bool = False
+    """A parent who lives at the child's address (LET-13)."""
+
+    @property
+    def id(self) -> str:
+        """Id of their own Patient."""
+        return self.party.reference.removeprefix("Patient/")
 
     @property
     def patient(self) -> int:
         """rid of their own Patient, whose notifications of a day are counted (LET-22)."""
-        return resource_key("Patient", self.party.reference.removeprefix("Patient/"))
+        return resource_key("Patient", self.id)
 
     @property
     def ways(self) -> Sequence[tuple[str, str]]:
@@ -175,11 +182,13 @@ def _known(platform: Platform, patient: Mapping[str, Any], one: _Sources, famili
         for parent in parents:
             protected = parent.person.protection.hides_address or one.person.protection.hides_address
             bond = Parenthood(True, lives, protected, child_dead=facts.dead)
-            may = parental_access(born, today(platform.clock), bond).allowed and not parent.person.is_dead
+            # From 12 years it is decided letter by letter (young.py).
+            may = facts.age >= rules.YOUTH or parental_access(born, today(platform.clock), bond).allowed
             # A placed child's parents are told nothing digitally (FAM-20).
-            if may and not one.person.placed and parent.digital is not None:
-                allowed.append(parent.digital)
-                at_home = at_home or parent.person.lives_with(one.person)
+            if may and not parent.person.is_dead and not one.person.placed and parent.digital is not None:
+                home = parent.person.lives_with(one.person)
+                allowed.append(replace(parent.digital, at_home=home))
+                at_home = at_home or home
         facts = replace(facts, a_representative_is_digital=bool(allowed), parent_at_home_is_digital=at_home)
         if one.person.address is None and not one.person.protection.hides_address:
             facts = replace(facts, has_address=any(p.person.address for p in parents))
@@ -192,7 +201,7 @@ def _known(platform: Platform, patient: Mapping[str, Any], one: _Sources, famili
         language=language,
         municipality=one.person.municipality if one.person else None,
         facts=facts,
-        own=own if rules.route(facts, appointment=None, now=now).digital else None,
+        own=own if rules.reads_here(facts, now) else None,
         representatives=allowed,
         address=one.person.address if one.person else None,
         parents_address=next((p.person.address for p in parents if p.person.address), None),

@@ -15,7 +15,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from varde.services.letters import following, keeping, people, rules, sending
+from varde.services.letters import following, keeping, people, rules, sending, young
 from varde.services.letters.cases import NO_LETTER, NOT_FOR_PARENTS, read_unit, start_of
 from varde.services.letters.document import Document
 from varde.services.letters.envelope import Envelope, envelope
@@ -175,11 +175,12 @@ async def _judged(platform: Platform, connection: Any, letter_ids: Sequence[str]
             continue
         found = appointments.get(letter.appointment or "")
         withheld = NOT_FOR_PARENTS in letter.restrictions
+        person = await young.assessed(platform, connection, known[letter.patient], letter.rid, letter.restrictions)
         judged.append(
             Judged(
                 letter,
-                known[letter.patient],
-                people.paper_route(known[letter.patient], withheld=withheld, now=now),
+                person,
+                people.paper_route(person, withheld=withheld, now=now),
                 letter.appointment is not None and _changed(letter, found.resource if found else None),
             )
         )

@@ -47,6 +47,18 @@ REASONS: Texts = {
         "se": "12–15 jagi, iige dikšu leat árvvoštallan gii oažžu oaidnit čujuheami",
         "en": "Aged 12–15, and no clinician has assessed who may see the referral",
     },
+    "youth-on-paper": {
+        "nb": "Behandleren har valgt papir til den unge selv, som ikke kan lese digitalt",
+        "nn": "Behandlaren har valt papir til den unge sjølv, som ikkje kan lese digitalt",
+        "se": "Dikšu lea válljen báhpára nuorra olbmui alccesis, gii ii sáhte lohkat digitálalaččat",
+        "en": "The clinician chose paper to the young person, who cannot read digitally",
+    },
+    "no-paper": {
+        "nb": "Behandleren har valgt at det ikke skal sendes papir, og ingen kan nås digitalt",
+        "nn": "Behandlaren har valt at det ikkje skal sendast papir, og ingen kan nåast digitalt",
+        "se": "Dikšu lea válljen ahte báhpár ii galgga sáddejuvvot, iige oktage sáhte juksojuvvot digitálalaččat",
+        "en": "The clinician chose that no paper is sent, and nobody can be reached digitally",
+    },
     "withheld": {
         "nb": "Foreldrene skal ikke få vite om dette, og den unge kan ikke nås digitalt",
         "nn": "Foreldra skal ikkje få vite om dette, og den unge kan ikkje nåast digitalt",
@@ -185,6 +197,18 @@ PATIENT_REASONS: Texts = {
         "se": "Reivvet dutnje gii leat 12–15 jagi, bohtet báberis dassážii go dikšu lea árvvoštallan gii oažžu lohkat "
         "daid dáppe.",
         "en": "Letters to you who are 12–15 come on paper until the clinician has assessed who may read them here.",
+    },
+    "youth-on-paper": {
+        "nb": "Behandleren din har bestemt at brev om henvisningen kommer til deg i posten.",
+        "nn": "Behandlaren din har bestemt at brev om tilvisinga kjem til deg i posten.",
+        "se": "Du dikšu lea mearridan ahte reivvet čujuheami birra bohtet dutnje poasttas.",
+        "en": "Your clinician has decided that letters about the referral come to you by post.",
+    },
+    "no-paper": {
+        "nb": "Brevet er ikke sendt. Avdelingen tar kontakt.",
+        "nn": "Brevet er ikkje sendt. Avdelinga tek kontakt.",
+        "se": "Reive ii leat sáddejuvvon. Ossodat váldá oktavuođa.",
+        "en": "The letter has not been sent. The ward will get in touch.",
     },
     "withheld": {
         "nb": "Brevet er ikke sendt. Avdelingen tar kontakt.",

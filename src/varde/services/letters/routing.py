@@ -27,9 +27,11 @@ class Facts:
     register's word. `address_wrong`: a letter came back (LET-11). `a_representative_is_digital`: one who may
     represent the child meets LET-01; `parent_at_home_is_digital`: one of those lives at the child's address
     (LET-13). `declined`: the patient, or who acts for them, said no to letters here, whatever the contact register
-    says (trust/blocks.py: reserved). `referral_assessed`: seen as open to the patient (FAM-19), `parents_may_see` to
-    the parents (FAM-21), and `withheld_from_parents` that they shall not be told (FAM-04); the three matter from 12 to
-    15 years.
+    says (trust/blocks.py: reserved).
+
+    From 12 to 15 years: `referral_assessed` by a clinician (FAM-19); the letter is then open to the young person
+    (`young_may_see`), to a parent (`parents_may_see`, FAM-21); `withheld_from_parents`: these shall not be told
+    (FAM-04); `paper`: parents, youth or none, whom the clinician lets paper go to (table A).
     """
 
     age: int
@@ -48,8 +50,10 @@ class Facts:
     parent_at_home_is_digital: bool | None = None
     """None: the same as `a_representative_is_digital`."""
     referral_assessed: bool = False
+    young_may_see: bool = True
     parents_may_see: bool = False
     withheld_from_parents: bool = False
+    paper: str = "parents"
 
     @property
     def reaches_a_parent_at_home(self) -> bool:
@@ -103,6 +107,15 @@ def route(
     return _in_time(chosen, facts, appointment, now, configuration)
 
 
+def reads_here(facts: Facts, now: datetime, configuration: Configuration = DEFAULT) -> bool:
+    """Whether the person would read letters here themselves, were they open to them."""
+    if facts.dead or facts.age < YOUTH:
+        return False
+    if facts.age < OWN:
+        return _not_digital(facts, now, configuration) is None
+    return _to_person(facts, now, configuration).digital
+
+
 def _to_person(facts: Facts, now: datetime, configuration: Configuration) -> Route:
     """From 16 years: LET-01, LET-09, LET-11, LET-02."""
     why_not = _not_digital(facts, now, configuration)
@@ -133,26 +146,41 @@ def _to_parents(facts: Facts) -> Route:
 
 
 def _to_youth(facts: Facts, now: datetime, configuration: Configuration) -> Route:
-    """From 12 to 15 years: LET-02, LET-13, FAM-04, FAM-19, FAM-21."""
-    to_parents = not facts.withheld_from_parents
-    if not facts.referral_assessed or facts.declined:
-        if not to_parents:
-            return Route(Channel.NONE, "withheld", "withheld")
-        why = "declined" if facts.referral_assessed else "referral-not-assessed"
-        return _on_paper(facts, why, to_representatives=True)
+    """From 12 to 15 years: LET-02, LET-13, FAM-04, FAM-19, FAM-21, table A."""
+    paper_to = _paper_to(facts)
+    if not facts.referral_assessed:
+        return _young_on_paper(facts, paper_to, "referral-not-assessed")
+    if facts.declined:
+        return _young_on_paper(facts, paper_to, "declined")
     hidden = facts.protection in HIDDEN_ADDRESS
-    by_youth = _not_digital(facts, now, configuration) is None
-    by_parent = to_parents and facts.parents_may_see and facts.a_representative_is_digital and not hidden
-    if not to_parents:
-        return Route(Channel.DIGITAL, "youth-digital") if by_youth else Route(Channel.NONE, "withheld", "withheld")
-    if by_parent and facts.reaches_a_parent_at_home:
-        return Route(Channel.DIGITAL, "youth-digital" if by_youth else "child-digital", to_representatives=True)
-    paper = _on_paper(facts, "parent-at-home" if by_youth or by_parent else "child-on-paper", to_representatives=True)
+    by_youth = facts.young_may_see and _not_digital(facts, now, configuration) is None
+    by_parent = (
+        facts.parents_may_see
+        and facts.a_representative_is_digital
+        and not facts.withheld_from_parents
+        and not hidden
+    )  # fmt: skip
+    told = "youth-digital" if by_youth else "child-digital"
     if not (by_youth or by_parent):
-        return paper
+        return _young_on_paper(facts, paper_to, "child-on-paper" if paper_to == "parents" else "youth-on-paper")
+    if paper_to != "parents" or (by_parent and facts.reaches_a_parent_at_home):
+        return Route(Channel.DIGITAL, told, to_representatives=by_parent)
+    paper = _on_paper(facts, "parent-at-home", to_representatives=True)
     if paper.channel is Channel.NONE:
-        return Route(Channel.DIGITAL, "youth-digital", paper.problem, to_representatives=by_parent)
+        return Route(Channel.DIGITAL, told, paper.problem, to_representatives=by_parent)
     return Route(Channel.BOTH, paper.reason, to_representatives=True)
+
+
+def _paper_to(facts: Facts) -> str:
+    """Whom paper goes to from 12 to 15 years. What the parents shall not be told never goes to them (FAM-04)."""
+    return "none" if facts.paper == "parents" and facts.withheld_from_parents else facts.paper
+
+
+def _young_on_paper(facts: Facts, paper_to: str, reason: str) -> Route:
+    if paper_to == "none":
+        why = "withheld" if facts.withheld_from_parents else "no-paper"
+        return Route(Channel.NONE, why, "withheld")
+    return _on_paper(facts, reason, to_representatives=paper_to == "parents")
 
 
 def _not_digital(facts: Facts, now: datetime, configuration: Configuration) -> str | None:
@@ -193,7 +221,7 @@ def _in_time(
     latest = latest_batch(appointment, configuration)
     if channel is Channel.DIGITAL and first_batch(now, configuration) > latest:
         paper = _on_paper(facts, "soon", to_representatives=chosen.to_representatives)
-        may_be_printed = not (facts.withheld_from_parents and facts.age < OWN)
+        may_be_printed = facts.age >= OWN or _paper_to(facts) != "none"
         if paper.channel is Channel.PAPER and may_be_printed:
             channel, reason = Channel.BOTH, "soon"
     return Route(channel, reason, problem, telephone, chosen.to_representatives)

@@ -22,7 +22,7 @@ from varde.services.letters.deadlines import (
 )
 from varde.services.letters.life import TRANSITIONS, Action, Channel, NotAllowed, State, after, may
 from varde.services.letters.reasons import DECISIONS, NEXT_STEPS, PATIENT_REASONS, REASONS
-from varde.services.letters.routing import HIDDEN_ADDRESS, OWN, YOUTH, Facts, Route, route
+from varde.services.letters.routing import HIDDEN_ADDRESS, OWN, YOUTH, Facts, Route, reads_here, route
 
 __all__ = [
     "DECISIONS",
@@ -53,6 +53,7 @@ __all__ = [
     "paper_arrives",
     "print_deadline",
     "quiet",
+    "reads_here",
     "reminder_at",
     "route",
 ]

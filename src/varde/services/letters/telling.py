@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from varde.services.letters import keeping, people, rules, sending
+from varde.services.letters import keeping, people, rules, sending, young
 from varde.services.letters.cases import NOT_FOR_PARENTS, read_unit
 from varde.services.letters.model import Letter
 from varde.services.letters.rules import State
@@ -76,6 +76,7 @@ async def _unopened(
         person = known.get(letter.patient)
         if person is None:
             continue
+        person = await young.assessed(platform, connection, person, letter.rid, letter.restrictions)
         withheld = NOT_FOR_PARENTS in letter.restrictions
         way = people.route(person, withheld=withheld, appointment=letter.appointment_start, now=now)
         found.append((letter, person.readers(way), units[letter.unit_id]))
