@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import tempfile
 import time
@@ -21,19 +22,22 @@ from typing import Any
 
 from bench.audit_log import BORN, resources
 from bench.fhir_machine import processor_times
+from joserfc.jwk import RSAKey
 
 from varde.app import House, build
 from varde.asgi import Varde
 from varde.clock import MovableClock
 from varde.db import ensure_database, migrate
 from varde.edges.registers import Extent, GuardianKind, Guardianship, RegisteredPerson
-from varde.edges.registers.embedded import fill
+from varde.edges.registers.embedded import EmbeddedRegisters, fill
 from varde.embedded import EmbeddedPostgres
+from varde.families import RegisteredFamilies
 from varde.fhir.gate import Disclosure, Interaction, Parameters
 from varde.fhir.http.rest import FhirApplication
 from varde.services import Platform
 from varde.settings import Settings
 from varde.trust.persons import make_number, system_of
+from varde.trust.registered import RegisteredMandates
 from varde.trust.tokens import DemoTokens
 
 GUARDIAN_BORN = date(1979, 3, 2)
@@ -105,7 +109,12 @@ async def measured(
 async def measure(url: str, data: Path, requests: int, server: int) -> None:
     """All figures."""
     clock = MovableClock(data / "clock")
-    house: House = build(Settings(mode="demo", data=data, database_url=url), process="bench", clock=clock)
+    (data / "key.json").write_text(json.dumps(RSAKey.generate_key(2048, {"kid": "bench"}).as_dict(private=True)))
+    settings = Settings(
+        mode="demo", data=data, database_url=url, population_base="https://register.invalid",
+        maskinporten_client_id="bench", maskinporten_key_file=data / "key.json",
+    )  # fmt: skip
+    house: House = build(settings, process="bench", clock=clock)
     platform = house.platform
     number = next(made for n in range(100) if (made := make_number(BORN, 100 + n)))
     system = platform.access.for_system("bench")
@@ -153,7 +162,8 @@ def _guardian(number: str) -> dict[str, Any]:
 
 
 async def _register(platform: Platform, ward: str, guardian: str) -> None:
-    """Put the two into the population register: one acts for the other, which is asked about at every request."""
+    """One acts for the other, which is asked about at every request. The population register has told of the two
+    lately, as it has in production of those who are active: it is asked once an hour."""
     bond = Guardianship(guardian, GuardianKind.ADULT, Extent.PERSONAL)
     persons = [
         RegisteredPerson(ward, "Kari Nordmann", BORN, guardians=(bond,)),
@@ -161,6 +171,11 @@ async def _register(platform: Platform, ward: str, guardian: str) -> None:
     ]
     async with platform.store.transaction() as connection:
         await fill(connection, persons, {})
+    register = RegisteredFamilies(EmbeddedRegisters(platform.database))
+    known = RegisteredMandates(platform.database, platform.clock, register)
+    both = [await platform.access.person(number) for number in (guardian, ward)]
+    assert both[0] is not None and both[1] is not None
+    await known.facts(both[0], both[1])
 
 
 def _staff() -> list[dict[str, Any]]:

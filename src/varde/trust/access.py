@@ -232,6 +232,10 @@ class Access:
         """
         return (await self.act_for(person_id, patient_id))[0]
 
+    async def between_known(self, person: Person, patient: Person) -> Scope:
+        """As `for_session`, of two who were known a moment ago: only what binds them is asked. Raises Refused."""
+        return await self._decided(person, patient)
+
     async def act_for(self, person_id: str, patient_id: str) -> tuple[Scope, Person, Person]:
         """As `for_patient`, by ids of Patients. Raises Refused, LookupError."""
         person = await self._known(person_id)

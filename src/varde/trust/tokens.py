@@ -29,7 +29,7 @@ from varde.fhir.gate import Gate
 from varde.fhir.http.rest import Unauthorized
 from varde.settings import Settings
 from varde.trust import grounds
-from varde.trust.access import Access, Refused
+from varde.trust.access import Access, Person, Refused
 from varde.trust.helseid.bearer import INSUFFICIENT, LEEWAY, Tokens, WrongToken, issuer_of
 from varde.trust.helseid.granting import Granting
 from varde.trust.identity.keys import load_key
@@ -105,6 +105,8 @@ class _Judged:
     """Of the key that it is bound to; None: whoever holds it uses it."""
     opened: Opened | None = None
     """What an app's token is revoked by."""
+    persons: tuple[Person, Person] | None = None
+    """Who acts, and whose things: where what binds them is asked again at every request."""
 
 
 class Authenticator:
@@ -165,15 +167,23 @@ class Authenticator:
         if known.opened is not None and self._apps is not None and await self._apps.is_revoked(known.opened):
             self._known.pop(digest, None)
             raise WrongToken("the access was withdrawn")
-        return known if _lasts(known.scope) else replace(known, scope=await self._anew(known.scope))
+        if _lasts(known.scope):
+            return known
+        known = self._known[digest] = await self._anew(known)
+        return known
 
-    async def _anew(self, scope: Scope) -> Scope:
-        """The same scope by what binds the two persons now. Raises WrongToken."""
+    async def _anew(self, known: _Judged) -> _Judged:
+        """The same by what binds the two persons now. Raises WrongToken."""
+        scope, persons = known.scope, known.persons
         try:
-            now = await self._access.for_session(scope.actor.key, scope.patient or "")
+            if persons is None:
+                persons = await self._access.known(scope.actor.key), await self._access.known(scope.patient or "")
+            now = await self._access.between_known(*persons)
         except (Refused, LookupError):
             raise WrongToken("the token's holder is not let in any more") from None
-        return replace(scope, actor=now.actor, ground=now.ground, mandate=now.mandate)
+        return replace(
+            known, persons=persons, scope=replace(scope, actor=now.actor, ground=now.ground, mandate=now.mandate)
+        )
 
     async def _judge(self, token: str, digest: bytes, now: float) -> _Judged:
         try:
