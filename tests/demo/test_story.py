@@ -15,6 +15,7 @@ from tests import markers
 from tests.demo_server import DemoServer
 from varde.demo import places
 from varde.demo.world import TO_CALL
+from varde.services.letters.model import DOCUMENT_TYPE, LETTER
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def letters(demo: DemoServer) -> list[dict[str, Any]]:
     """Every letter of the region: all but those of the patient whom tests/markers.py plants in it."""
     headers = demo.headers("--system", "test", "--scopes", "system/*.rs")
     found: list[dict[str, Any]] = []
-    address = f"{demo.fhir}/Communication?_count=200"
+    address = f"{demo.fhir}/Communication?category={DOCUMENT_TYPE}|{LETTER}&_count=200"
     async with httpx.AsyncClient(headers=headers, timeout=30) as client:
         while address:
             page = (await client.get(address)).json()

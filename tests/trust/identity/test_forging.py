@@ -153,7 +153,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "azp": {"aud": ["varde", "another"], "azp": "another"}, "nonce": {"nonce": "x"}, "no nonce": {"nonce": None},
     "nonce of another kind": {"nonce": ["the-nonce"]}, "acr lower": {"acr": "idporten-loa-substantial"},
     "acr none": {"acr": None}, "acr in a list": {"acr": [LEVEL]}, "exp": {"exp": -11}, "no exp": {"exp": None},
-    "exp as text": {"exp": "9999999999"}, "iat": {"iat": 11}, "no iat": {"iat": None},
+    "exp as text": {"exp": "9999999999"}, "iat": {"iat": 60}, "no iat": {"iat": None},
     "no sub": {"sub": None},
     "pid of another kind": {"pid": 7}, "no pid": {"pid": None}, "pid that none has": {"pid": "p"},
 }  # fmt: skip
