@@ -6,9 +6,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
+from tests.browsing import chromium
 from tests.services.family.household import Household, household_on
 from varde.clock import SetClock
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium for the tests of one file."""
+    async with chromium() as started:
+        yield started
 
 
 @pytest.fixture

@@ -5,23 +5,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browsing import PHONE, chromium, inspect
+from tests.browsing import PHONE, inspect
 from tests.demo_server import DemoServer
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -10,19 +10,13 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browsing import PHONE, chromium, inspect, screenshot_path
+from tests.browsing import PHONE, inspect, screenshot_path
 from tests.demo_server import DemoServer
 from varde.work.visitor import PageSeen, Refused, Visitor
 
 pytestmark = pytest.mark.browser
 
 BLOCKS = "/familie/sperringer"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest.fixture

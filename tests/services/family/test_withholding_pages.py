@@ -3,26 +3,19 @@ from the list to the thing, what would happen, and what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.browsing import DESKTOP, PHONE, chromium, faults, inspect, overflow, screenshot_path
+from tests.browsing import DESKTOP, PHONE, faults, inspect, overflow, screenshot_path
 from tests.demo_server import DemoServer
 from varde.work.visitor import Visitor
 
 pytestmark = pytest.mark.browser
 
 HOME = "/arbeid/pasienten-ser"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 async def reports(demo: DemoServer, *who: str) -> list[dict[str, Any]]:

@@ -35,15 +35,20 @@ async def decide(home: Household, parent: str, *, give: bool) -> None:
 
 
 async def assess(
-    home: Household, referral: str, *names: str, consented: bool = True, version: int | None = None
+    home: Household,
+    referral: str,
+    *names: str,
+    consented: bool = True,
+    version: int | None = None,
+    paper: Paper = Paper.PARENTS,
 ) -> ReferralAssessment:
-    """The clinician records who shall see a referral."""
+    """The clinician records who shall see a referral, and whom paper goes to."""
     scope = await home.staff()
     about = await assessing.conversation(home.platform, scope, referral)
     choice = Choice(
         frozenset(home.people[name].id for name in names),
         home.clock.now() - timedelta(minutes=5) if consented else None,
-        Paper.PARENTS,
+        paper,
         None,
         about.version if version is None else version,
     )
@@ -84,6 +89,7 @@ async def test_fam_07_either_parent_gives_and_withdraws_and_it_takes_effect_at_o
 
 
 async def test_fam_08_youth_access_takes_nothing_from_the_parents(home: Household) -> None:
+    """FAM-08."""
     await family(home)
     referral = await home.referral("Liv Nord")
     await assess(home, referral, "Liv Nord", "Kari Nord", "Ola Nord")

@@ -10,12 +10,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.services.family.household import AWAY, DOCTOR, SECRETARY, Household, household_on
-from tests.services.family.test_youth import BY, decide
+from tests.services.family.household import AWAY, SECRETARY, Household, household_on
+from tests.services.family.test_youth import assess, decide
 from varde.clock import SetClock
 from varde.fhir.errors import NotFound
-from varde.services.family import assessing
-from varde.services.family.assessing import Choice
 from varde.services.letters import flow
 from varde.services.letters.model import Letter
 from varde.services.letters.rules import Channel, State
@@ -35,15 +33,6 @@ async def home(database_url: str, clock: SetClock, tmp_path: Path) -> AsyncItera
         await decide(made, PARENT, give=True)
         await made.drain()
         yield made
-
-
-async def assess(home: Household, referral: str, *names: str, paper: Paper = Paper.PARENTS) -> None:
-    """The clinician records who shall see the referral, and whom paper goes to."""
-    scope = await home.staff(DOCTOR)
-    about = await assessing.conversation(home.platform, scope, referral)
-    consented = home.clock.now() - timedelta(minutes=5)
-    chosen = Choice(frozenset(home.people[name].id for name in names), consented, paper, None, about.version)
-    await assessing.record(home.platform, scope, BY, about, chosen)
 
 
 async def sent(home: Household) -> Letter:
